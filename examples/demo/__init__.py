@@ -1,0 +1,1 @@
+"""Two small MCP servers of different eras, to try the gateway with."""
