@@ -1,0 +1,44 @@
+"""What the audit log says: one noun per type of record, so that nothing misshapen can be written (`schemas/audit.json`).
+
+A record holds what is needed to explain the decision (decision ids, revision, rules, codes) and, at the levels the
+policy asks for, to put the same question to another policy. Pure, on the floor of the model.
+"""
+
+from gateway.audit_record.fitting import fitted
+from gateway.audit_record.members import Asked, Duty, End, Head, Level, Outcome, Ruling, Who
+from gateway.audit_record.records import (
+    Changed,
+    Exchange,
+    Intent,
+    Listing,
+    Record,
+    Refused,
+    Settled,
+    Started,
+    Stopped,
+    Strangers,
+    Subsystem,
+)
+
+__all__ = [
+    "Asked",
+    "Changed",
+    "Duty",
+    "End",
+    "Exchange",
+    "Head",
+    "Intent",
+    "Level",
+    "Listing",
+    "Outcome",
+    "Record",
+    "Refused",
+    "Ruling",
+    "Settled",
+    "Started",
+    "Stopped",
+    "Strangers",
+    "Subsystem",
+    "Who",
+    "fitted",
+]
