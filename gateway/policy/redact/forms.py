@@ -1,0 +1,243 @@
+"""Where text stands in the protocol's own shapes: each form is a table of its members, and a member that no table names
+is redacted like any other value. So a member that a later revision adds is covered before anybody has heard of it.
+
+What the protocol itself needs keeps its shape: a part that a pointer strikes there becomes empty of its own type, an
+element of a list goes.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping
+from itertools import accumulate
+from typing import TypeAlias
+from urllib.parse import unquote
+
+from gateway.model import Json, JsonObject
+from gateway.policy.redact.marker import REDACTED_URI, WITHHELD_BINARY, WITHHELD_TEXT, WITHHELD_UNKNOWN
+from gateway.policy.redact.pointer import NOWHERE, States
+from gateway.policy.redact.tree import REMOVED, Removed, Walk, blank, free_key
+
+Reader: TypeAlias = "Callable[[Walk, Json, States], Json | Removed]"
+Form: TypeAlias = Mapping[str, Reader]
+
+
+def _fields(walk: Walk, value: Json, states: States, form: Form) -> "Json | Removed":
+    """An object of the protocol, member by member; anything else is read as a plain value."""
+    if not isinstance(value, dict):
+        return walk.value(value, states)
+    changed: JsonObject = {}
+    same = True
+    for key, member in value.items():
+        below = walk.plan.paths.below(states, key) if states else NOWHERE
+        reader = form.get(key)
+        new_key = key if reader is not None else walk.key(key)
+        if reader is None:
+            new = walk.value(member, below, 1)
+        elif reader not in (_kept, _same) and below and (duty := walk.struck(below)) is not None and not isinstance(member, str):
+            walk.tally.add(duty.index)
+            walk.pointer_hits += 1
+            new = member if member == blank(member) else blank(member)
+        else:
+            new = reader(walk, member, below)
+        same = same and new is member and new_key is key
+        if not isinstance(new, Removed) and not isinstance(new_key, Removed):
+            changed[new_key if new_key is key else free_key(new_key, changed, value)] = new
+    return value if same else changed
+
+
+def _list(walk: Walk, value: Json, states: States, element: Reader) -> "Json | Removed":
+    if not isinstance(value, list):
+        return element(walk, value, states) if isinstance(value, dict) else walk.value(value, states)
+    changed: list[Json] = []
+    same = True
+    for index, member in enumerate(value):
+        below = walk.plan.paths.below(states, str(index)) if states else NOWHERE
+        new: Json | Removed
+        if below and (duty := walk.struck(below)) is not None:
+            walk.tally.add(duty.index)
+            walk.pointer_hits += 1
+            new = REMOVED
+        else:
+            new = element(walk, member, below)
+        same = same and new is member
+        if not isinstance(new, Removed):
+            changed.append(new)
+    return value if same else changed
+
+
+# --- members ----------------------------------------------------------------------------------------------------------
+
+
+def _kept(walk: Walk, value: Json, states: States) -> Json:
+    """A word or number of the protocol itself; any other text in its place is read as text."""
+    return walk.string(value) if isinstance(value, str) and value not in _WORDS else value
+
+
+def _same(walk: Walk, value: Json, states: States) -> Json:
+    return value
+
+
+_BLOCK_TYPES = frozenset({"text", "image", "audio", "resource", "resource_link"})
+_WORDS = _BLOCK_TYPES | {"user", "assistant", "complete", "input_required", "public", "private"}
+_WORDS |= {"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
+
+
+def _prose(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    return walk.prose(value, states) if isinstance(value, str) else walk.value(value, states)
+
+
+def _label(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    """A short text that the protocol needs: struck, it becomes a marker and is never missing."""
+    new = walk.value(value, states)
+    return blank(value) if isinstance(new, Removed) else new
+
+
+def _uri(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    """A URI goes whole: with a hole in it, it would name something else. Percent-encoding hides nothing."""
+    if not isinstance(value, str):
+        return walk.value(value, states)
+    decoded = unquote(value)
+    if walk.value(value, states) != value or walk.string(decoded) != decoded:
+        return REDACTED_URI
+    return value
+
+
+def _payload(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    return walk.payload(value, states)
+
+
+def _structured(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    new = walk.payload(value, states)
+    if isinstance(value, dict) and not isinstance(new, dict):
+        return {}  # a legacy client takes nothing but an object here
+    return new
+
+
+def _value(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    return walk.value(value, states)
+
+
+# --- content ----------------------------------------------------------------------------------------------------------
+
+
+def _block(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    if not isinstance(value, dict):
+        return walk.value(value, states)
+    match value.get("type"):
+        case "text":
+            return _fields(walk, value, states, _TEXT)
+        case "resource_link":
+            return _fields(walk, value, states, _LINK)
+        case "resource":
+            return _fields(walk, value, states, _EMBEDDED)
+        case "image" | "audio":
+            return _fields(walk, value, states, _BINARY) if walk.plan.keeps_binary else _withheld(walk, WITHHELD_BINARY)
+        case _:
+            return _withheld(walk, WITHHELD_UNKNOWN)
+
+
+def _withheld(walk: Walk, marker: str) -> Json:
+    walk.withheld += 1
+    return {"type": "text", "text": marker}
+
+
+def _contents(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    """What a resource holds: text, or a blob, which nobody looks into."""
+    if isinstance(value, dict) and "blob" in value and not walk.plan.keeps_binary:
+        walk.withheld += 1
+        rest: JsonObject = {key: member for key, member in value.items() if key not in ("blob", "mimeType", "text")}
+        cut = _fields(walk, rest, states, _RESOURCE)
+        assert isinstance(cut, dict)
+        return {**cut, "mimeType": "text/plain", "text": WITHHELD_BINARY}
+    return _fields(walk, value, states, _RESOURCE)
+
+
+def _blocks(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    """Content blocks; a match that only their texts together make takes every block that it touches."""
+    new = _list(walk, value, states, _block)
+    return _across(walk, new) if isinstance(new, list) and len(new) > 1 else new
+
+
+def _across(walk: Walk, blocks: list[Json]) -> list[Json]:
+    texts = walk.plan.texts
+    changed: list[Json] | None = None
+    for run in _runs(blocks):
+        parts = [text.encode("utf-8", "replace") for _, text in run]
+        joined = b"".join(parts)
+        if not texts.may_match(joined):
+            continue
+        ends = list(accumulate(len(part) for part in parts))
+        for start, end, duty in texts.found(joined):
+            touched = range(bisect_right(ends, start), bisect_left(ends, end) + 1)
+            if len(touched) < 2:
+                continue
+            walk.tally.add(duty.index)
+            changed = list(blocks) if changed is None else changed
+            for number in touched:
+                walk.withheld += 1
+                changed[run[number][0]] = {"type": "text", "text": WITHHELD_TEXT}
+    return blocks if changed is None else changed
+
+
+def _runs(blocks: list[Json]) -> list[list[tuple[int, str]]]:
+    """Texts of neighbouring text blocks, with their positions; a withheld one ends a run."""
+    runs: list[list[tuple[int, str]]] = [[]]
+    for position, block in enumerate(blocks):
+        text = block.get("text") if isinstance(block, dict) and block.get("type") == "text" else None
+        if isinstance(text, str) and text != WITHHELD_TEXT:
+            runs[-1].append((position, text))
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if len(run) > 1]
+
+
+def _message(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    return _fields(walk, value, states, _MESSAGE)
+
+
+_BASE: Form = {"type": _kept, "annotations": _value, "_meta": _payload}
+_TEXT: Form = {**_BASE, "text": _prose}
+_BINARY: Form = {**_BASE, "data": _same, "mimeType": _label}
+_LINK: Form = {**_BASE, "uri": _uri, "name": _label, "mimeType": _label, "size": _value}
+_RESOURCE: Form = {
+    "uri": _uri,
+    "mimeType": _label,
+    "text": _prose,
+    "blob": _same,  # reached only where every rule keeps it
+    "_meta": _payload,
+}
+_EMBEDDED: Form = {**_BASE, "resource": _contents}
+_MESSAGE: Form = {
+    "role": _kept,
+    "content": _blocks,
+    "_meta": _payload,
+}
+_COMPLETION: Form = {
+    "values": lambda walk, value, states: _list(walk, value, states, _label),
+    "total": _kept,
+    "hasMore": _kept,
+}
+
+RESULT: Form = {
+    "content": _blocks,
+    "structuredContent": _structured,
+    "messages": lambda walk, value, states: _list(walk, value, states, _message),
+    "contents": lambda walk, value, states: _list(walk, value, states, _contents),
+    "completion": lambda walk, value, states: _fields(walk, value, states, _COMPLETION),
+    "description": _prose,
+    "_meta": _payload,
+    "resultType": _kept,
+    "isError": _kept,
+    "ttlMs": _kept,
+    "cacheScope": _kept,
+}
+ERROR: Form = {"code": _kept, "message": _prose, "data": _payload}
+PROGRESS: Form = {"progress": _kept, "total": _kept, "progressToken": _same, "message": _label}
+LOG: Form = {"level": _kept, "logger": _label, "data": _payload}
+ITEM: Form = {"name": _same, "uri": _same, "uriTemplate": _same}
+
+
+def read(walk: Walk, value: JsonObject, form: Form) -> JsonObject:
+    """`value`, an object of the protocol, redacted; the very same object where nothing was found."""
+    new = _fields(walk, value, walk.plan.start, form)
+    assert isinstance(new, dict)
+    return new

@@ -1,0 +1,188 @@
+"""Patterns applied to one text: RE2 only, whose time is linear whatever a rule's author or a server writes.
+
+All patterns are asked first in one alternation; most texts end there. `re2.Set` would be as fast, but answers "nothing"
+when it runs out of memory. The output is a fixed point: a match that only comes to be because its neighbour was taken
+out is taken out too.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import re2
+
+from gateway.policy.redact.marker import CONSTANTS, REDACTED, BadRedaction, Hashes, Markers, Span
+
+MAX_PATTERN_CHARS = 4_096
+MAX_PROGRAM_SIZE = 20_000  # RE2 instructions; six credential patterns together have 500
+MAX_PATTERN_BYTES = 8 << 20  # RE2's own default for program and automaton together
+MAX_ROUNDS = 4
+MAX_SPANS = 10_000  # in one text; beyond it the whole text goes: each may cost a scan to the text's end
+
+RANKS = {"remove": 0, "replace": 1, "hash": 2}  # the strictest first
+
+
+class Regexp(Protocol):
+    """The part of `re2`'s compiled pattern that is used; it comes without types."""
+
+    def search(self, text: bytes) -> object: ...
+    def finditer(self, text: bytes) -> "Iterable[Match]": ...
+    def fullmatch(self, text: bytes) -> object: ...
+    @property
+    def programsize(self) -> int: ...
+
+
+class Match(Protocol):
+    def span(self) -> Span: ...
+
+
+def regexp(pattern: str) -> Regexp:
+    """`pattern` compiled by RE2. Raises `BadRedaction`, also for one that matches the empty text."""
+    if len(pattern) > MAX_PATTERN_CHARS:
+        raise BadRedaction(f"a pattern may have {MAX_PATTERN_CHARS} characters, not {len(pattern)}")
+    compiled = _compiled(pattern)
+    if compiled.search(b"") is not None:
+        raise BadRedaction(f"pattern {pattern!r} matches the empty text, so it matches everywhere")
+    return compiled
+
+
+def _compiled(pattern: str) -> Regexp:
+    options = re2.Options()
+    options.never_capture = True  # only whole matches are redacted, and finding them without groups is faster
+    options.log_errors = False
+    options.max_mem = MAX_PATTERN_BYTES
+    try:
+        compiled: Regexp = re2.compile(pattern.encode(), options)
+    except (re2.error, UnicodeEncodeError) as error:
+        raise BadRedaction(f"pattern {pattern!r} is not RE2: {_reason(error)}") from error
+    if compiled.programsize > MAX_PROGRAM_SIZE:
+        raise BadRedaction(f"pattern {pattern!r} is too large: {compiled.programsize} steps of {MAX_PROGRAM_SIZE}")
+    return compiled
+
+
+def _reason(error: Exception) -> str:
+    first = error.args[0] if error.args else ""
+    return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
+
+
+@dataclass(frozen=True, slots=True)
+class PatternDuty:
+    """One duty with a pattern; `index` is its place among all duties, for counting."""
+
+    index: int
+    regexp: Regexp
+    keeps: Regexp | None
+    action: str
+    marker: str  # what replace puts in
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        return RANKS[self.action], self.index
+
+
+Found = tuple[int, int, PatternDuty]
+
+
+class Tally:
+    """How often each duty has been carried out in one value."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self, duties: int) -> None:
+        self.counts = [0] * duties
+
+    def add(self, duty: int, count: int = 1) -> None:
+        self.counts[duty] += count
+
+
+@dataclass(frozen=True, slots=True)
+class TextRedactor:
+    """The pattern duties of one redactor, for any text."""
+
+    duties: tuple[PatternDuty, ...]
+    gate: Regexp | None  # every pattern in one; None: too large together, so each is asked
+    markers: Markers
+    hashes: Hashes
+
+    def may_match(self, text: bytes) -> bool:
+        """Cheap: False means that no pattern matches anywhere."""
+        return bool(self.duties) and (self.gate is None or self.gate.search(text) is not None)
+
+    def redacted(self, text: str, tally: Tally) -> str:
+        """`text` without what the patterns match; the very same object where there is nothing."""
+        if not self.duties or not text:
+            return text
+        original = data = text.encode("utf-8", "replace")
+        if not self.may_match(data):
+            return text
+        for _ in range(MAX_ROUNDS):
+            found = self.found(data)
+            if not found:
+                break
+            for _, _, duty in found:
+                tally.add(duty.index)
+            data = REDACTED.encode() if len(found) > MAX_SPANS else self._applied(data, found)
+        else:  # it would go on: markers that another pattern matches in their surroundings
+            data = REDACTED.encode()
+        return text if data == original else data.decode("utf-8", "replace")
+
+    def found(self, text: bytes) -> list[Found]:
+        """What is to go, of every duty, overlaps included: no match kept by its `except`, nothing of our own making."""
+        raw: list[Found] = []
+        for duty in self.duties:
+            for match in duty.regexp.finditer(text):
+                start, end = match.span()
+                if end > start and not (duty.keeps is not None and duty.keeps.fullmatch(text[start:end])):
+                    raw.append((start, end, duty))
+                if len(raw) > MAX_SPANS:
+                    return raw
+        own = sorted(self.markers.spans(text)) if raw else []
+        return [span for span in raw if not _within(span, own)] if own else raw
+
+    def whole(self, text: bytes, duty: PatternDuty) -> str:
+        """What stands for a value that cannot be cut, a number for instance."""
+        return self.hashes.marker(text) if duty.action == "hash" else duty.marker
+
+    def _applied(self, text: bytes, found: list[Found]) -> bytes:
+        pieces: list[bytes] = []
+        position = 0
+        for start, end, duty in _merged(found):
+            pieces.append(text[position:start])
+            if duty.action != "remove":
+                pieces.append(self.whole(text[start:end], duty).encode())
+            position = end
+        pieces.append(text[position:])
+        return b"".join(pieces)
+
+
+def _within(found: Found, own: list[Span]) -> bool:
+    """Whether the match lies in one of our own markers, which are sorted and hardly ever overlap."""
+    nearest = bisect_right(own, found[0], key=lambda span: span[0])
+    return any(found[1] <= end for _, end in own[max(0, nearest - len(CONSTANTS)) : nearest])
+
+
+def _merged(found: list[Found]) -> list[Found]:
+    """Overlapping spans as one, under the strictest duty among them."""
+    merged: list[Found] = []
+    for start, end, duty in sorted(found, key=lambda span: (span[0], span[1])):
+        if merged and start < merged[-1][1]:
+            first, last, other = merged[-1]
+            merged[-1] = (first, max(last, end), min(duty, other, key=lambda one: one.rank))
+        else:
+            merged.append((start, end, duty))
+    return merged
+
+
+def text_redactor(duties: tuple[PatternDuty, ...], patterns: Sequence[str], markers: Markers) -> TextRedactor:
+    """`patterns` are those of `duties`, as text."""
+    return TextRedactor(duties, _gate(patterns), markers, markers.hashes)
+
+
+def _gate(patterns: Sequence[str]) -> Regexp | None:
+    if not patterns or any(r"\Q" in pattern for pattern in patterns):  # an open quotation would swallow what follows
+        return None
+    try:
+        return _compiled("|".join(f"(?:{pattern})" for pattern in patterns))
+    except BadRedaction:
+        return None

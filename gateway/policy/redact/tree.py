@@ -1,0 +1,228 @@
+"""One walk over one JSON value: pointers strike whole values, patterns cut texts, and what is untouched stays the same
+object, so that nothing needs to be serialised again.
+
+Keys are text too: one that a pattern matches is renamed, or its member removed. A number is matched by its digits and
+goes whole. JSON inside a text is read as JSON: escapes hide nothing there, and pointers reach into it.
+"""
+
+import msgspec
+
+from gateway.model import Json
+from gateway.policy.redact.marker import REDACTED, WITHHELD_DEPTH, WITHHELD_TEXT
+from gateway.policy.redact.plan import Plan, PointerDuty
+from gateway.policy.redact.pointer import NOWHERE, States
+from gateway.policy.redact.text import RANKS, Tally
+
+MAX_DEPTH = 128  # the wire refuses more than half of this; JSON inside texts may bring its own
+MAX_NESTED_TEXTS = 4  # JSON in a text in JSON in a text …
+MAX_EXACT_FLOAT = 1e22  # integral floats below it are also matched by all their digits
+
+
+class Removed:
+    """The answer of a walk where a member is to go."""
+
+
+REMOVED = Removed()
+
+
+class Walk:
+    """The state of one redaction of one value. `typed`: what goes is replaced by something of its own JSON type."""
+
+    def __init__(self, plan: Plan, *, typed: bool = False, withhold_prose: bool = False) -> None:
+        self.plan = plan
+        self.typed = typed
+        self.withhold_prose = withhold_prose
+        self.tally = Tally(plan.size)
+        self.pointer_hits = 0
+        self.payloads = 0  # objects and arrays in which pointers were looked for
+        self.unread = 0  # texts in which they could not be
+        self.withheld = 0
+        self._nested = 0
+
+    # --- anything ---
+
+    def value(self, value: Json, states: States, depth: int = 0) -> "Json | Removed":
+        """`value` redacted; `states` says where the pointers stand."""
+        if states and (duty := self.struck(states)) is not None:
+            return self.strike(value, duty)
+        if isinstance(value, str):
+            return self.string(value)
+        if isinstance(value, dict | list):
+            if depth > MAX_DEPTH:
+                self.withheld += 1
+                return WITHHELD_DEPTH
+            return self._object(value, states, depth) if isinstance(value, dict) else self._array(value, states, depth)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return self._number(value)
+        return value
+
+    def payload(self, value: Json, states: States) -> "Json | Removed":
+        """A value that is a root for pointers."""
+        if isinstance(value, dict | list):
+            self.payloads += 1
+        return self.value(value, states | self.plan.start)
+
+    def _object(self, value: dict[str, Json], states: States, depth: int) -> Json:
+        changed: dict[str, Json] = {}
+        same = True
+        for key, member in value.items():
+            new_key = self.key(key)
+            new = self.value(member, self.plan.paths.below(states, key) if states else NOWHERE, depth + 1)
+            same = same and new is member and new_key is key
+            if not isinstance(new, Removed) and not isinstance(new_key, Removed):
+                changed[new_key if new_key is key else free_key(new_key, changed, value)] = new
+        return value if same else changed
+
+    def _array(self, value: list[Json], states: States, depth: int) -> Json:
+        changed: list[Json] = []
+        same = True
+        for index, member in enumerate(value):
+            new = self.value(member, self.plan.paths.below(states, str(index)) if states else NOWHERE, depth + 1)
+            same = same and new is member
+            if not isinstance(new, Removed):
+                changed.append(new)
+        return value if same else changed
+
+    # --- texts ---
+
+    def string(self, text: str) -> str:
+        """A text within a value. Where it holds JSON, that is looked into as well."""
+        if self.plan.nothing or not text:
+            return text
+        cut = self._inside(text, self.plan.start if self.plan.pointers_reach_into_texts else NOWHERE)
+        return self.plan.texts.redacted(text if cut is None else cut, self.tally)
+
+    def prose(self, text: str, states: States) -> str:
+        """A text on its own: pointers apply to the JSON in it; where there is none it may have to be withheld."""
+        if states and (duty := self.struck(states)) is not None:
+            return _as_text(self.strike(text, duty))
+        cut = self._inside(text, states | self.plan.start)
+        if cut is None and self.plan.has_pointers and text.strip() and text not in self.plan.constants:
+            self.unread += 1
+            if self.withhold_prose:
+                self.withheld += 1
+                return WITHHELD_TEXT
+        return self.plan.texts.redacted(text if cut is None else cut, self.tally)
+
+    def _inside(self, text: str, states: States) -> str | None:
+        """`text` with the JSON in it redacted; None where it holds none, or none that a pattern could see only there."""
+        if text.lstrip(_BLANKS)[:1] not in ("{", "["):
+            return None
+        if not states and "\\" not in text and not self.plan.texts.may_match(text.encode("utf-8", "replace")):
+            return None
+        if self._nested >= MAX_NESTED_TEXTS:
+            self.withheld += 1
+            return WITHHELD_DEPTH
+        try:
+            inner: Json = msgspec.json.decode(text.strip(_BLANKS))
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        self._nested += 1
+        self.payloads += 1
+        new = self.value(inner, states)
+        self._nested -= 1
+        if new is inner:
+            return text
+        return REDACTED if isinstance(new, Removed) else msgspec.json.encode(new).decode()
+
+    def key(self, key: str) -> "str | Removed":
+        """A member's name, renamed where a pattern matches it; removed where that is what the duty says."""
+        new = self.plan.texts.redacted(key, self.tally)
+        if new is key:
+            return key
+        removes = any(duty.action == "remove" for *_, duty in self.plan.texts.found(key.encode("utf-8", "replace")))
+        return REMOVED if removes and not self.typed else new
+
+    def _number(self, number: int | float) -> "Json | Removed":
+        texts = self.plan.texts
+        for digits in _digits(number):
+            found = texts.found(digits) if texts.may_match(digits) else []
+            if found:
+                for _, _, duty in found:
+                    self.tally.add(duty.index)
+                strictest = min((duty for *_, duty in found), key=lambda one: one.rank)
+                return self._placed(number, texts.whole(digits, strictest), removed=strictest.action == "remove")
+        return number
+
+    # --- pointers ---
+
+    def struck(self, states: States) -> PointerDuty | None:
+        """The strictest of the duties whose pointer ends here."""
+        reached = self.plan.paths.reached(states)
+        if not reached:
+            return None
+        return min((self.plan.pointer_duties[index] for index in reached), key=lambda one: (RANKS[one.action], one.index))
+
+    def strike(self, value: Json, duty: PointerDuty) -> "Json | Removed":
+        """What stands for a whole value. Nothing under it is looked at: an ancestor wins."""
+        self.pointer_hits += 1  # also when it was done before: prose beside it still cannot be checked
+        if duty.action == "hash":
+            data = value.encode("utf-8", "replace") if isinstance(value, str) else msgspec.json.encode(value, order="sorted")
+            placed: Json = value if self._own_hash(value) else self.plan.markers.hashes.marker(data)
+        else:
+            placed = REDACTED if duty.value is None else duty.value
+        new = self._placed(value, placed, removed=duty.action == "remove")
+        if isinstance(new, Removed) or not _equal(new, value):
+            self.tally.add(duty.index)
+            return new
+        return value
+
+    def _own_hash(self, value: Json) -> bool:
+        return isinstance(value, str) and value.startswith("[hash:") and self.plan.markers.hashes.is_own(value.encode())
+
+    def _placed(self, value: Json, placeholder: Json, *, removed: bool) -> "Json | Removed":
+        if not self.typed:
+            return REMOVED if removed else placeholder
+        return placeholder if not removed and _kind(placeholder) is _kind(value) else blank(value)
+
+
+def blank(value: Json) -> Json:
+    """The emptiest value of the same JSON type."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return False
+        case int() | float():
+            return 0
+        case str():
+            return REDACTED
+        case list():
+            return []
+        case _:
+            return {}
+
+
+_BLANKS = " \t\r\n\ufeff"
+
+
+def _kind(value: Json) -> type:
+    return int if isinstance(value, float) else type(value)
+
+
+def _equal(left: Json, right: Json) -> bool:
+    return type(left) is type(right) and left == right
+
+
+def _as_text(value: "Json | Removed") -> str:
+    if isinstance(value, Removed):
+        return REDACTED
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def free_key(key: str, taken: dict[str, Json], original: dict[str, Json]) -> str:
+    """A renamed key that no other member has: two that are redacted alike stay two."""
+    if key not in taken and key not in original:
+        return key
+    number = 2
+    while f"{key} ({number})" in taken or f"{key} ({number})" in original:
+        number += 1
+    return f"{key} ({number})"
+
+
+def _digits(number: int | float) -> tuple[bytes, ...]:
+    """The texts by which a number may be read: as it is written, and an integral float also without its point."""
+    written = str(number).encode()
+    if isinstance(number, float) and number.is_integer() and abs(number) < MAX_EXACT_FLOAT:
+        return written, str(int(number)).encode()
+    return (written,)
