@@ -1,0 +1,51 @@
+"""One run of an `opa` subcommand: bounded in time and output, nothing inherited, killed when nobody waits for it."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+TIMEOUT_S = 30.0  # a check of hundreds of rules takes under a second
+ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")  # what OPA may know of ours
+
+
+class OpaUnusable(Exception):
+    """The `opa` binary cannot be run, or hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+def scrubbed() -> dict[str, str]:
+    """The environment an OPA process gets: none of the gateway's secrets."""
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+
+
+async def run(binary: str, arguments: Sequence[str], *, stdin: bytes = b"", cwd: str | None = None) -> Completed:
+    """Run `binary` to its end. Raises `OpaUnusable` when it cannot be started or does not end in time."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            binary,
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=cwd,
+            env=scrubbed(),
+        )
+    except OSError as error:
+        raise OpaUnusable(f"cannot run {binary}: {error}") from error
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            stdout, stderr = await process.communicate(stdin)
+    except TimeoutError as error:
+        raise OpaUnusable(f"{binary} {arguments[0]} took longer than {TIMEOUT_S:g} s") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return Completed(process.returncode or 0, stdout, stderr)

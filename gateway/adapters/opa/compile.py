@@ -1,0 +1,101 @@
+"""What OPA itself says about a snapshot: strict check with types and capabilities, parsed modules, the bundle."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from gateway.adapters.opa.command import Completed, OpaUnusable, run
+from gateway.adapters.opa.findings import Finding, PolicyRejected
+from gateway.adapters.opa.snapshot import Snapshot
+from gateway.model import Json
+
+MAX_FINDINGS = 50
+PLAIN = re.compile(r"(?P<file>[^\s:]+\.(?:rego|json|ya?ml)):(?P<line>\d+)?:?\s*(?P<message>.*)", re.S)
+
+
+class _Location(msgspec.Struct):
+    file: str = ""
+    row: int = 0
+
+
+class _Details(msgspec.Struct):
+    line: str = ""
+
+
+class _Error(msgspec.Struct):
+    message: str
+    code: str = ""
+    location: _Location = msgspec.field(default_factory=_Location)
+
+
+class _Report(msgspec.Struct):
+    errors: list[_Error] = msgspec.field(default_factory=list)
+
+
+async def check(binary: str, snapshot: Snapshot) -> tuple[Finding, ...]:
+    """What `opa check --strict` with our schemas and capabilities finds."""
+    arguments = ["check", "--strict", "--format", "json", "--max-errors", str(MAX_FINDINGS), "--bundle", "."]
+    if snapshot.schemas is not None:
+        arguments += ["--schema", str(snapshot.schemas)]
+    if snapshot.capabilities is not None:
+        arguments += ["--capabilities", str(snapshot.capabilities)]
+    done = await run(binary, arguments, cwd=str(snapshot.policies))
+    return () if done.status == 0 else _findings(done)
+
+
+async def build(binary: str, snapshot: Snapshot, into: Path) -> Path:
+    """The bundle of a snapshot, which carries its revision. Raises `PolicyRejected`."""
+    bundle = into / "bundle.tar.gz"
+    arguments = ["build", "--bundle", ".", "--revision", snapshot.revision, "--output", str(bundle)]
+    if snapshot.capabilities is not None:
+        arguments += ["--capabilities", str(snapshot.capabilities)]
+    done = await run(binary, arguments, cwd=str(snapshot.policies))
+    if done.status != 0:
+        raise PolicyRejected(_findings(done))
+    return bundle
+
+
+async def evaluated(binary: str, query: str, given: Json) -> Json:
+    """The value of `query` over the input `given`, in one OPA process. Raises `OpaUnusable`: the query is ours."""
+    arguments = ["eval", "--stdin-input", "--format", "json", "--strict-builtin-errors", query]
+    done = await run(binary, arguments, stdin=msgspec.json.encode(given))
+    if done.status != 0:
+        raise OpaUnusable(f"opa eval failed: {_text(done)}")
+    try:
+        value = msgspec.json.decode(done.stdout)["result"][0]["expressions"][0]["value"]
+    except (msgspec.DecodeError, KeyError, IndexError, TypeError) as error:
+        raise OpaUnusable("opa eval gave no value") from error
+    return value  # type: ignore[no-any-return]  # JSON is whatever it is
+
+
+def _findings(done: Completed) -> tuple[Finding, ...]:
+    for text in (done.stderr, done.stdout):
+        try:
+            report = msgspec.json.decode(text, type=_Report)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if report.errors:
+            return tuple(_finding(error) for error in report.errors)
+    return tuple(_plain(line) for line in _text(done).splitlines()[:MAX_FINDINGS] if line.strip()) or (
+        Finding("", 0, f"OPA refused the policies with status {done.status} and said nothing"),
+    )
+
+
+def _finding(error: _Error) -> Finding:
+    message = f"{error.code}: {error.message}" if error.code else error.message
+    if error.location.file:
+        return Finding(error.location.file.removeprefix("./"), error.location.row, message)
+    return _plain(message)
+
+
+def _plain(text: str) -> Finding:
+    """A line of OPA's prose, in which a file and a line may stand somewhere."""
+    found = PLAIN.search(text)
+    if found is None:
+        return Finding("", 0, text.strip())
+    return Finding(found["file"].removeprefix("./"), int(found["line"] or 0), found["message"].strip() or text.strip())
+
+
+def _text(done: Completed) -> str:
+    return (done.stderr or done.stdout).decode("utf-8", "backslashreplace")

@@ -1,0 +1,270 @@
+"""The policy set in force. It is replaced whole, by one that has proved itself, or not at all."""
+
+import asyncio
+import logging
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+from gateway.adapters.opa import policyset, snapshot
+from gateway.adapters.opa.client import Limits
+from gateway.adapters.opa.command import OpaUnusable
+from gateway.adapters.opa.findings import Finding, PolicyRejected
+from gateway.adapters.opa.policyset import PolicySet
+from gateway.adapters.opa.snapshot import Source, Stamp
+from gateway.adapters.tasks import Tasks
+from gateway.errors import Undecided
+from gateway.ports import Verdict
+
+log = logging.getLogger("gateway.opa")
+
+POLL_S = 0.1  # an edit counts once it was seen unchanged twice: enforced within a second, builds and start included
+SETTLED_NS = 50_000_000  # a file younger than this may change once more under the same time stamp
+BEAT_S = 1.0  # between two looks at whether OPA still answers its canaries
+HUNG_BEATS = 10  # so many in a row without an answer: killed and restarted
+MAX_PLACE = 70  # bytes of the folder of temporary files: a socket's whole path has at most 103
+RETRY_S = 2.0  # after a failure that is no fault of the policy (disk full, OPA cannot be run)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An attempt that failed: what was in force stayed."""
+
+    at_s: float  # Unix time
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStatus:
+    """For readiness and metrics. Ready: `revision` is set and `problem` is empty."""
+
+    revision: str | None
+    since_s: float | None  # Unix time from which `revision` is in force
+    problem: str  # why decisions fail now; "": they do not
+    canaries: Literal["right", "wrong", "unknown"]
+    restarts: int
+    rejection: Rejection | None  # of the newest edit, until one is accepted
+
+    @property
+    def ready(self) -> bool:
+        return self.revision is not None and not self.problem and self.canaries == "right"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEvent:
+    """Something the audit and the metrics should know."""
+
+    kind: Literal["enforced", "rejected", "restarted"]
+    revision: str | None  # in force after it
+    previous: str | None  # in force before it
+    findings: tuple[Finding, ...] = ()
+    detail: str = ""
+    took_s: float = 0.0
+
+
+class PolicySetDecider:
+    """Decides by the policies in a folder, each set in an OPA process of its own. Implements `ports.Decider`."""
+
+    def __init__(self, source: Source, binary: str, limits: Limits, on_event: Callable[[PolicyEvent], None]) -> None:
+        self._source = source
+        self._binary = binary
+        self._limits = limits
+        self._on_event = on_event
+        self._tasks = Tasks()
+        self._loading = asyncio.Lock()
+        self._numbers = count(1)
+        self._root: tempfile.TemporaryDirectory[str] | None = None
+        self._current: PolicySet | None = None
+        self._draining: set[PolicySet] = set()
+        self._since_s: float | None = None
+        self._attempted: Stamp | None = None  # the files as they were at the last attempt
+        self._rejection: Rejection | None = None
+        self._restarts = 0
+        self._misjudged: tuple[Finding, ...] = ()
+
+    # --- the port ---
+
+    @property
+    def revision(self) -> str | None:
+        return self._current.revision if self._current is not None else None
+
+    async def decide(self, document: bytes) -> Verdict:
+        """Raises `Undecided`."""
+        current = self._current
+        if current is None:
+            raise Undecided("no_policy", "no policy set is in force")
+        verdict = await current.decide(document)
+        if verdict.revision != current.revision:
+            raise Undecided("revision", f"answered by revision {verdict.revision!r}, in force is {current.revision!r}")
+        return verdict
+
+    # --- the life cycle ---
+
+    async def start(self) -> None:
+        """Load, then follow the folder. A bad policy is no reason not to start: everything is undecided until it is right."""
+        try:
+            await self.load()
+        except (PolicyRejected, OpaUnusable):
+            log.warning("no policy is in force: every exchange is refused until the policies are right")
+        self._tasks.spawn(self._follow(), "policy-watch")
+        self._tasks.spawn(self._beat(), "policy-beat")
+
+    async def load(self) -> str:
+        """Put the folder as it is now in force; its revision. Raises `PolicyRejected` or `OpaUnusable`, and nothing changed."""
+        async with self._loading:
+            began = time.monotonic()
+            self._attempted = _settled(await asyncio.to_thread(snapshot.stamp, self._source))
+            previous = self.revision
+            try:
+                started = await self._started()
+            except (PolicyRejected, OpaUnusable) as error:
+                self._refuse(error)
+                raise
+            if started is not None:
+                self._enforce(started)
+                self._tell("enforced", previous, took_s=time.monotonic() - began)
+            elif self._rejection is not None:
+                log.info("the policies are again those in force, revision %s", previous)
+            self._rejection = None
+            assert self._current is not None
+            return self._current.revision
+
+    def status(self) -> PolicyStatus:
+        current = self._current
+        canaries: Literal["right", "wrong", "unknown"] = "right"
+        if current is None:
+            problem, canaries = "no policy set is in force", "unknown"
+        elif not current.process.up:
+            problem, canaries = "OPA has ended and is being restarted", "unknown"
+        elif self._misjudged:
+            problem, canaries = "; ".join(found.message for found in self._misjudged), "wrong"
+        else:
+            problem = ""
+        return PolicyStatus(self.revision, self._since_s, problem, canaries, self._restarts, self._rejection)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the OPA in force."""
+        return self._current.process.pid if self._current is not None else None
+
+    async def close(self) -> None:
+        """End everything; what is under way may finish within its deadline."""
+        await self._tasks.close()
+        left, self._current = (*self._draining, *filter(None, [self._current])), None
+        await asyncio.gather(*(one.drain(self._limits.deadline_s) for one in left))
+        if self._root is not None:
+            await asyncio.to_thread(self._root.cleanup)
+
+    # --- one change ---
+
+    async def _started(self) -> PolicySet | None:
+        """A proved set of the files as they are now; None when they are those in force."""
+        folder = await asyncio.to_thread(self._new_folder)
+        try:
+            copy = await policyset.copied(self._source, folder)
+            if self._current is not None and copy.digest == self._current.built.digest:
+                await policyset.discard(folder)
+                return None
+            built = await policyset.build(self._binary, copy, folder)
+            return await policyset.start(built, self._binary, self._limits, self._restarted)
+        except OSError as error:
+            await policyset.discard(folder)
+            raise OpaUnusable(f"cannot prepare a policy set: {error}") from error
+        except BaseException:
+            await policyset.discard(folder)
+            raise
+
+    def _new_folder(self) -> Path:
+        if self._root is None:
+            place = tempfile.gettempdir()
+            place = place if len(place) <= MAX_PLACE else "/tmp"  # noqa: S108  # a fresh private folder below it
+            self._root = tempfile.TemporaryDirectory(prefix="mcp-opa-", dir=place, ignore_cleanup_errors=True)
+        folder = Path(self._root.name, str(next(self._numbers)))
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def _enforce(self, started: PolicySet) -> None:
+        old, self._current = self._current, started
+        self._since_s = time.time()
+        self._misjudged = ()
+        log.info("policy revision %s is in force", started.revision)
+        if old is not None:
+            self._draining.add(old)
+            self._tasks.spawn(self._drain(old), "policy-drain")
+
+    async def _drain(self, old: PolicySet) -> None:
+        await old.drain(self._limits.deadline_s * 2)
+        self._draining.discard(old)
+
+    def _refuse(self, error: PolicyRejected | OpaUnusable) -> None:
+        findings = error.findings if isinstance(error, PolicyRejected) else (Finding("", 0, str(error)),)
+        if self._rejection is not None and self._rejection.findings == findings:
+            return  # said already
+        self._rejection = Rejection(time.time(), findings)
+        kept = f"revision {self.revision} stays in force" if self.revision else "no policy is in force"
+        for found in findings:
+            log.error("policy refused, %s: %s:%d: %s", kept, found.file, found.line, found.message)
+        self._tell("rejected", self.revision, findings=findings)
+
+    def _restarted(self, why: str) -> None:
+        self._restarts += 1
+        self._on_event(PolicyEvent("restarted", self.revision, self.revision, detail=why))
+
+    def _tell(
+        self,
+        kind: Literal["enforced", "rejected"],
+        previous: str | None,
+        *,
+        findings: tuple[Finding, ...] = (),
+        took_s: float = 0.0,
+    ) -> None:
+        self._on_event(PolicyEvent(kind, self.revision, previous, findings, took_s=took_s))
+
+    # --- in the background ---
+
+    async def _follow(self) -> None:
+        """Load whenever the files differ from the last attempt and have come to rest."""
+        seen: Stamp | None = None
+        while True:
+            await asyncio.sleep(POLL_S)
+            now = await asyncio.to_thread(snapshot.stamp, self._source)
+            if now == self._attempted or now != seen:
+                seen = now
+                continue
+            try:
+                await self.load()
+            except PolicyRejected:
+                pass  # said by `load`; the next edit is the next chance
+            except OpaUnusable:
+                await asyncio.sleep(RETRY_S)
+                self._attempted = None
+
+    async def _beat(self) -> None:
+        """Ask the canaries now and then: readiness shows what real questions would meet."""
+        silent = 0
+        while True:
+            await asyncio.sleep(BEAT_S)
+            current = self._current
+            if current is None or not current.process.up:
+                continue
+            misjudged = await current.misjudged()
+            if current is not self._current:
+                continue
+            if misjudged and not self._misjudged:
+                log.error("OPA does not answer its canaries: %s", misjudged[0].message)
+            self._misjudged = misjudged
+            silent = silent + 1 if misjudged else 0
+            if silent >= HUNG_BEATS:
+                log.error("OPA has not answered rightly %d times in a row: it is killed and restarted", silent)
+                current.process.kill()
+                silent = 0
+
+
+def _settled(seen: Stamp) -> Stamp | None:
+    """The stamp, unless a file in it is so young that it could change again without showing it."""
+    now_ns = time.time_ns()
+    return None if any(now_ns - entry[1] < SETTLED_NS for entry in seen) else seen

@@ -1,0 +1,128 @@
+"""A policy set: one immutable bundle, everything checked before it may decide, and the process that decides by it.
+
+Nothing here ever replaces anything: a set is built and started beside the one in force, and either proves itself or goes.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.adapters.opa import canary, compile, inspect, snapshot
+from gateway.adapters.opa.canary import Canary
+from gateway.adapters.opa.client import Limits
+from gateway.adapters.opa.findings import Finding, PolicyRejected
+from gateway.adapters.opa.process import Launch, OpaProcess
+from gateway.adapters.opa.snapshot import Snapshot, Source
+from gateway.ports import Verdict
+
+log = logging.getLogger("gateway.opa")
+
+CANARY_FILE = "mcp/canaries/data.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A checked bundle with its canaries."""
+
+    revision: str
+    digest: str
+    bundle: Path
+    canaries: tuple[Canary, ...]
+    folder: Path  # private: snapshot, bundle and socket
+
+
+async def build(binary: str, copy: Snapshot, folder: Path) -> Built:
+    """Check a snapshot in every way and make its bundle. Raises `PolicyRejected` with all findings at once."""
+    checked, inspected, bundle = await asyncio.gather(
+        compile.check(binary, copy), inspect.findings(binary, copy), compile.build(binary, copy, folder), return_exceptions=True
+    )
+    findings: list[Finding] = []
+    for outcome in (checked, inspected):
+        if isinstance(outcome, BaseException):
+            raise outcome
+        findings += outcome
+    canaries = _canaries(copy, findings)
+    if findings:
+        raise PolicyRejected(tuple(dict.fromkeys(findings)))
+    if isinstance(bundle, BaseException):
+        raise bundle
+    return Built(copy.revision, copy.digest, bundle, canaries, folder)
+
+
+def _canaries(copy: Snapshot, findings: list[Finding]) -> tuple[Canary, ...]:
+    try:
+        text = copy.canaries.read_bytes()
+    except OSError:
+        findings.append(Finding(CANARY_FILE, 0, "there are no canaries: inputs with known answers, one allowed and one denied"))
+        return ()
+    read = canary.read(text, CANARY_FILE)
+    if isinstance(read, Finding):
+        findings.append(read)
+        return ()
+    return read
+
+
+class PolicySet:
+    """A built set and its process. Decisions hold a lease; the process ends after the last one."""
+
+    def __init__(self, built: Built, process: OpaProcess) -> None:
+        self.built = built
+        self.process = process
+        self._leases = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+
+    @property
+    def revision(self) -> str:
+        return self.built.revision
+
+    async def decide(self, document: bytes) -> Verdict:
+        self._leases += 1
+        self._unused.clear()
+        try:
+            return await self.process.decide(document)
+        finally:
+            self._leases -= 1
+            if self._leases == 0:
+                self._unused.set()
+
+    async def misjudged(self) -> tuple[Finding, ...]:
+        """Which canaries are answered wrong now."""
+        built = self.built
+        return await canary.wrong(self.process.ask, built.canaries, file=CANARY_FILE, revision=built.revision)
+
+    async def drain(self, within_s: float) -> None:
+        """Wait for the decisions under way, then end the process and delete the set's files."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._unused.wait()
+        except TimeoutError:
+            log.warning("decisions by revision %s did not end within %g s", self.revision, within_s)
+        await self.process.stop()
+        await discard(self.built.folder)
+
+
+async def start(built: Built, binary: str, limits: Limits, on_restart: Callable[[str], None]) -> PolicySet:
+    """A running set whose canaries hold. Raises `PolicyRejected` or `OpaUnusable`; then nothing of it runs."""
+
+    async def prove(process: OpaProcess) -> None:
+        found = await canary.wrong(process.ask, built.canaries, file=CANARY_FILE, revision=built.revision)
+        if found:
+            raise PolicyRejected(found)
+
+    process = OpaProcess(Launch(binary, built.bundle, built.folder, limits), prove=prove, on_restart=on_restart)
+    await process.start()
+    return PolicySet(built, process)
+
+
+async def copied(source: Source, folder: Path) -> Snapshot:
+    """A private copy of `source`, made off the event loop."""
+    return await asyncio.to_thread(snapshot.take, source, folder)
+
+
+async def discard(folder: Path) -> None:
+    """Delete a set's private folder."""
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

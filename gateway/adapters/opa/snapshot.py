@@ -1,0 +1,156 @@
+"""A private copy of everything a policy set is made of, taken at one moment: what is checked is what is loaded.
+
+Only `*.rego` and data files named `data.json`, `data.yaml` or `data.yml` are policy. Any other JSON or YAML file is refused,
+since OPA would silently leave it out; files of any other kind, and hidden ones, are left alone.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from gateway.adapters.opa.findings import Finding, PolicyRejected
+
+MAX_FILES = 10_000  # far beyond any policy set: somebody named the wrong folder
+MAX_FILE_BYTES = 32 * 1024 * 1024
+DATA_NAMES = frozenset({"data.json", "data.yaml", "data.yml"})
+DATA_KINDS = frozenset({".json", ".yaml", ".yml"})
+
+Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
+"""Path, modification time, size and inode of each file: cheap to take, differs when something was edited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a policy set comes from."""
+
+    folder: Path
+    schemas: Path | None = None  # a folder; None: rules are not typed
+    capabilities: Path | None = None  # a file; None: everything that OPA can do
+    canaries: Path | None = None  # a file; None: mcp/canaries/data.json in `folder`
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The copy, below one private folder; `policies`, `schemas` and the others are paths into it."""
+
+    policies: Path
+    schemas: Path | None
+    capabilities: Path | None
+    canaries: Path
+    files: tuple[str, ...]  # of the policies, relative, sorted
+    texts: dict[str, bytes]  # their contents
+    revision: str  # of the policies: what decides
+    digest: str  # of everything, checks included
+
+
+def stamp(source: Source) -> Stamp:
+    """The state of the files now. Unreadable ones are left out; the copy will name them."""
+    told = []
+    for root in (source.folder, source.schemas, source.capabilities, source.canaries):
+        for path in _files(root) if root else ():
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            told.append((str(path), status.st_mtime_ns, status.st_size, status.st_ino))
+    return tuple(told)
+
+
+def take(source: Source, into: Path) -> Snapshot:
+    """Copy `source` below `into` (private, empty). Raises `PolicyRejected`."""
+    if not source.folder.is_dir():
+        raise PolicyRejected((Finding(str(source.folder), 0, "no such folder: it should hold the policies"),))
+    texts = {name: text for name, text in _contents(source.folder) if _is_policy(name)}
+    _refuse_stray(source.folder, texts)
+    for name, text in texts.items():
+        _write(into / "policies" / name, text)
+    revision = _hash(texts)
+    checks = {f"policies {revision}": b""}
+    schemas = capabilities = None
+    if source.schemas is not None:
+        if not source.schemas.is_dir():
+            raise PolicyRejected((Finding(str(source.schemas), 0, "no such folder: it should hold the schemas"),))
+        schemas = into / "schemas"
+        schemas.mkdir(parents=True)
+        for name, text in _contents(source.schemas):
+            if name.endswith(".json"):
+                _write(schemas / name, text)
+                checks[f"schemas {name}"] = text
+    if source.capabilities is not None:
+        capabilities = into / "capabilities.json"
+        checks["capabilities"] = _read(source.capabilities)
+        _write(capabilities, checks["capabilities"])
+    canaries = into / "policies" / "mcp" / "canaries" / "data.json"
+    if source.canaries is not None:
+        canaries = into / "canaries.json"
+        checks["canaries"] = _read(source.canaries)
+        _write(canaries, checks["canaries"])
+    return Snapshot(into / "policies", schemas, capabilities, canaries, tuple(texts), texts, revision, _hash(checks))
+
+
+def _hash(contents: dict[str, bytes]) -> str:
+    """SHA-256 of names and contents, short: 64 bits tell any two sets apart that somebody did not forge."""
+    total = hashlib.sha256()
+    for name in sorted(contents):
+        total.update(hashlib.sha256(name.encode()).digest())
+        total.update(hashlib.sha256(contents[name]).digest())
+    return total.hexdigest()[:16]
+
+
+def _is_policy(name: str) -> bool:
+    return name.endswith(".rego") or Path(name).name in DATA_NAMES
+
+
+def _refuse_stray(folder: Path, texts: dict[str, bytes]) -> None:
+    names = (str(path.relative_to(folder)) for path in _files(folder))
+    stray = [name for name in names if name not in texts and Path(name).suffix in DATA_KINDS]
+    wanted = "OPA would leave this file out: data files are named data.json or data.yaml"
+    if stray:
+        raise PolicyRejected(tuple(Finding(name, 0, wanted) for name in stray))
+    if not any(name.endswith(".rego") for name in texts):
+        raise PolicyRejected((Finding(str(folder), 0, "there is no policy (*.rego) in this folder"),))
+
+
+def _contents(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in _files(folder):
+        name = str(path.relative_to(folder))
+        if path.suffix == ".rego" or path.suffix in DATA_KINDS:
+            yield name, _read(path)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """The files below `root` in order, hidden ones left out; links are followed, as mounted configuration needs."""
+    if not root.is_dir():
+        yield root
+        return
+    count = 0
+    for folder, below, names in os.walk(root, followlinks=True):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(names):
+            if name.startswith("."):
+                continue
+            count += 1
+            if count > MAX_FILES:
+                raise PolicyRejected(
+                    (Finding(str(root), 0, f"more than {MAX_FILES} files: is this the folder of the policies?"),)
+                )
+            yield Path(folder, name)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise PolicyRejected((Finding(str(path), 0, f"cannot be read: {error.strerror}"),)) from error
+    if len(text) > MAX_FILE_BYTES:
+        raise PolicyRejected((Finding(str(path), 0, f"is larger than {MAX_FILE_BYTES} bytes"),))
+    return text
+
+
+def _write(path: Path, text: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_bytes(text)
