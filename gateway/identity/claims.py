@@ -1,0 +1,91 @@
+"""From verified claims to the subject that policies see. A claim that is misshapen refuses the token; none is guessed."""
+
+from collections.abc import Mapping
+
+from gateway.identity.grant import RESERVED_PREFIX, Grant, Rejected
+from gateway.identity.tokens import TrustedIssuer
+from gateway.model import Identity, Json, JsonObject, Subject
+
+MAX_ID_CHARS = 1024
+MAX_ACTORS = 8
+
+
+def granted(claims: Mapping[str, Json], rules: TrustedIssuer, *, expires_at_s: float) -> Grant:
+    """Whom the token stands for. Raises `Rejected`."""
+    subject_id = _name(claims, "sub")
+    if subject_id is None:
+        raise Rejected("claims", "The token has no 'sub' claim, which an access token must have (RFC 9068).")
+    agent_id = _name(claims, rules.agent_claim)
+    subject = Subject(
+        # RFC 9068 section 2.2: where no resource owner is involved, `sub` names the client itself
+        type="workload" if subject_id == agent_id else "user",
+        identity=Identity(rules.issuer, subject_id),
+        authentication="jwt",
+        groups=_words(claims, rules.groups_claim, separated=False),
+        scopes=_words(claims, rules.scopes_claim, separated=True),
+        claims={name: claims[name] for name in rules.claims if name in claims},
+        assurance=_assurance(claims),
+        actors=_actors(claims.get("act"), rules.issuer),
+    )
+    return Grant(subject, agent_id, None, expires_at_s)
+
+
+def _name(claims: Mapping[str, Json], name: str) -> str | None:
+    value = _at(claims, name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value or len(value) > MAX_ID_CHARS or not value.isprintable():
+        raise Rejected("claims", f"The token's {name!r} claim must be a short, printable text.")
+    return value
+
+
+def _words(claims: Mapping[str, Json], name: str, *, separated: bool) -> tuple[str, ...]:
+    """A list of texts, or one text: scopes are separated by blanks in it (RFC 8693 4.2), a group's name is whole."""
+    value = _at(claims, name)
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return tuple(value.split(" ")) if separated and value else (value,) if value else ()
+    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+        raise Rejected("claims", f"The token's {name!r} claim must be a list of texts.")
+    return tuple(one for one in value if isinstance(one, str))
+
+
+def _at(claims: Mapping[str, Json], name: str) -> Json:
+    """The claim of this name or, for a name that begins with `/`, at this JSON pointer (RFC 6901)."""
+    if not name.startswith("/"):
+        return claims.get(name)
+    value: Json = dict(claims)
+    for step in name[1:].split("/"):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(step.replace("~1", "/").replace("~0", "~"))
+    return value
+
+
+def _assurance(claims: Mapping[str, Json]) -> JsonObject:
+    """How strongly and when the user authenticated, and how old the token is, as far as it says."""
+    said: JsonObject = {}
+    acr = claims.get("acr")
+    if isinstance(acr, str):
+        said["acr"] = acr
+    for claim, name in (("auth_time", "authenticated_ns"), ("iat", "token_issued_ns")):
+        value = claims.get(claim)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53:
+            said[name] = int(value) * 1_000_000_000
+    return said
+
+
+def _actors(act: Json, issuer: str) -> tuple[Identity, ...]:
+    """The delegation chain, nearest first (RFC 8693 4.1). An actor without issuer is of the token's."""
+    actors: list[Identity] = []
+    while act is not None:
+        if not isinstance(act, dict) or len(actors) == MAX_ACTORS:
+            raise Rejected("claims", f"The token's 'act' claim must be a chain of at most {MAX_ACTORS} actors.")
+        actor_issuer = _name(act, "iss") or issuer
+        actor_id = _name(act, "sub")
+        if actor_id is None or actor_issuer.lower().startswith(RESERVED_PREFIX):
+            raise Rejected("claims", "The token's 'act' claim names an actor that cannot be.")
+        actors.append(Identity(actor_issuer, actor_id))
+        act = act.get("act")
+    return tuple(actors)
