@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from gateway.model import Json, JsonObject
 from gateway.policy.redact.marker import REDACTED_URI, WITHHELD_BINARY, WITHHELD_TEXT, WITHHELD_UNKNOWN
 from gateway.policy.redact.pointer import NOWHERE, States
-from gateway.policy.redact.tree import REMOVED, Removed, Walk, blank, free_key
+from gateway.policy.redact.tree import REMOVED, Removed, Walk, blank
 
 Reader: TypeAlias = "Callable[[Walk, Json, States], Json | Removed]"
 Form: TypeAlias = Mapping[str, Reader]
@@ -40,7 +40,7 @@ def _fields(walk: Walk, value: Json, states: States, form: Form) -> "Json | Remo
             new = reader(walk, member, below)
         same = same and new is member and new_key is key
         if not isinstance(new, Removed) and not isinstance(new_key, Removed):
-            changed[new_key if new_key is key else free_key(new_key, changed, value)] = new
+            changed[new_key if new_key is key else walk.free_key(key, new_key, changed, value)] = new
     return value if same else changed
 
 

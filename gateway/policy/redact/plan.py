@@ -53,8 +53,8 @@ def compiled(duties: Sequence[Redaction], hash_key: bytes) -> Plan:
     """The plan for `duties`, which all have one target. Raises `BadRedaction`."""
     if len(duties) > MAX_DUTIES:
         raise BadRedaction(f"{len(duties)} redactions at once; {MAX_DUTIES} may apply")
-    if any(duty.action == "hash" for duty in duties) and len(hash_key) < MIN_KEY_BYTES:
-        raise BadRedaction(f"hashing needs a key of at least {MIN_KEY_BYTES} bytes")
+    if duties and len(hash_key) < MIN_KEY_BYTES:
+        raise BadRedaction(f"the hash key must have at least {MIN_KEY_BYTES} bytes, not {len(hash_key)}")
     values = [value for duty in duties if (value := _text(duty.value))]
     constants = (*CONSTANTS, *values)
     markers = Markers(tuple(dict.fromkeys(constant.encode() for constant in constants)), Hashes(hash_key))

@@ -70,7 +70,7 @@ class Walk:
             new = self.value(member, self.plan.paths.below(states, key) if states else NOWHERE, depth + 1)
             same = same and new is member and new_key is key
             if not isinstance(new, Removed) and not isinstance(new_key, Removed):
-                changed[new_key if new_key is key else free_key(new_key, changed, value)] = new
+                changed[new_key if new_key is key else self.free_key(key, new_key, changed, value)] = new
         return value if same else changed
 
     def _array(self, value: list[Json], states: States, depth: int) -> Json:
@@ -132,6 +132,12 @@ class Walk:
             return key
         removes = any(duty.action == "remove" for *_, duty in self.plan.texts.found(key.encode("utf-8", "replace")))
         return REMOVED if removes and not self.typed else new
+
+    def free_key(self, key: str, new_key: str, taken: dict[str, Json], original: dict[str, Json]) -> str:
+        """`new_key`, or a hash of the old one where another member has it: two that are redacted alike stay two."""
+        while new_key in taken or new_key in original:
+            new_key = self.plan.markers.hashes.marker((key + new_key).encode("utf-8", "replace"))
+        return new_key
 
     def _number(self, number: int | float) -> "Json | Removed":
         texts = self.plan.texts
@@ -208,16 +214,6 @@ def _as_text(value: "Json | Removed") -> str:
     if isinstance(value, Removed):
         return REDACTED
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def free_key(key: str, taken: dict[str, Json], original: dict[str, Json]) -> str:
-    """A renamed key that no other member has: two that are redacted alike stay two."""
-    if key not in taken and key not in original:
-        return key
-    number = 2
-    while f"{key} ({number})" in taken or f"{key} ({number})" in original:
-        number += 1
-    return f"{key} ({number})"
 
 
 def _digits(number: int | float) -> tuple[bytes, ...]:
