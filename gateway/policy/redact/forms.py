@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from gateway.model import Json, JsonObject
 from gateway.policy.redact.marker import REDACTED_URI, WITHHELD_BINARY, WITHHELD_TEXT, WITHHELD_UNKNOWN
-from gateway.policy.redact.pointer import NOWHERE, States
+from gateway.policy.redact.pointer import States
 from gateway.policy.redact.tree import REMOVED, Removed, Walk, blank
 
 Reader: TypeAlias = "Callable[[Walk, Json, States], Json | Removed]"
@@ -27,7 +27,7 @@ def _fields(walk: Walk, value: Json, states: States, form: Form) -> "Json | Remo
     changed: JsonObject = {}
     same = True
     for key, member in value.items():
-        below = walk.plan.paths.below(states, key) if states else NOWHERE
+        below = walk.below(states, key)
         reader = form.get(key)
         new_key = key if reader is not None else walk.key(key)
         if reader is None:
@@ -50,7 +50,7 @@ def _list(walk: Walk, value: Json, states: States, element: Reader) -> "Json | R
     changed: list[Json] = []
     same = True
     for index, member in enumerate(value):
-        below = walk.plan.paths.below(states, str(index)) if states else NOWHERE
+        below = walk.below(states, str(index))
         new: Json | Removed
         if below and (duty := walk.struck(below)) is not None:
             walk.tally.add(duty.index)

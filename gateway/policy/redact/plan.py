@@ -71,7 +71,8 @@ def compiled(duties: Sequence[Redaction], hash_key: bytes) -> Plan:
             keeps = regexp(duty.except_pattern) if duty.except_pattern is not None else None
             marker = REDACTED if duty.value is None else _text(duty.value)
             patterns.append(PatternDuty(index, regexp(duty.pattern), keeps, duty.action, marker))
-    paths = Paths(tuple(pointers))
+    numbered = any(isinstance(token, str) and token.isdecimal() for path in pointers for token in path)
+    paths = Paths(tuple(pointers), numbered)
     return Plan(
         names=tuple((duty.rule, duty.code) for duty in duties),
         paths=paths,
@@ -81,7 +82,7 @@ def compiled(duties: Sequence[Redaction], hash_key: bytes) -> Plan:
         markers=markers,
         constants=frozenset(constants),
         keeps_binary=all(duty.binary == "keep" for duty in duties),
-        pointers_reach_into_texts=bool(duties) and duties[0].target == "result",
+        pointers_reach_into_texts=bool(pointers) and duties[0].target == "result",
     )
 
 

@@ -49,20 +49,21 @@ def _token(raw: str, pointer: str) -> Token:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The pointers of several duties, followed together. `None` stands for a duty that has no pointer."""
+    """The pointers of several duties, followed together."""
 
-    pointers: tuple[tuple[Token, ...] | None, ...]
+    pointers: tuple[tuple[Token, ...], ...]
+    count_elements: bool  # some pointer names an element by its index; if none does, all elements of an array are alike
 
     def start(self) -> States:
         """At the root of a value."""
-        return self._closed({(duty, 0) for duty, pointer in enumerate(self.pointers) if pointer is not None})
+        return self._closed({(duty, 0) for duty in range(len(self.pointers))})
 
     def below(self, states: States, key: str) -> States:
         """One member further down; an array's members are named by their index."""
         moved: set[State] = set()
         for duty, position in states:
             pointer = self.pointers[duty]
-            if pointer is None or position == len(pointer):
+            if position == len(pointer):
                 continue
             token = pointer[position]
             if token is Wild.DEEP:
@@ -73,13 +74,13 @@ class Paths:
 
     def reached(self, states: States) -> list[int]:
         """The duties whose pointer ends here."""
-        return [duty for duty, position in states if position == len(self.pointers[duty] or ())]
+        return [duty for duty, position in states if position == len(self.pointers[duty])]
 
     def _closed(self, states: set[State]) -> States:
         waiting = list(states)
         while waiting:
             duty, position = waiting.pop()
-            pointer = self.pointers[duty] or ()
+            pointer = self.pointers[duty]
             skipped = (duty, position + 1)  # `**` may also mean no level at all
             if position < len(pointer) and pointer[position] is Wild.DEEP and skipped not in states:
                 states.add(skipped)

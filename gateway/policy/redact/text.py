@@ -83,6 +83,9 @@ class PatternDuty:
 
 Found = tuple[int, int, PatternDuty]
 
+BLANKS = " \t\r\n\ufeff"
+_WHOLE_TEXT = re2.compile(r"\\[Az]|\(\?[a-zA-Z]*-")  # \A, \z, and flags taken away, of which one may be `m`
+
 
 class Tally:
     """How often each duty has been carried out in one value."""
@@ -102,12 +105,22 @@ class TextRedactor:
 
     duties: tuple[PatternDuty, ...]
     gate: Regexp | None  # every pattern in one; None: too large together, so each is asked
+    lines: Regexp | None  # the same for texts joined as lines; None: some pattern cannot be asked so
     markers: Markers
     hashes: Hashes
 
     def may_match(self, text: bytes) -> bool:
         """Cheap: False means that no pattern matches anywhere."""
         return bool(self.duties) and (self.gate is None or self.gate.search(text) is not None)
+
+    def may_match_any(self, texts: list[str]) -> bool:
+        """The same for many texts at once; True also where only their neighbourhood makes a match."""
+        if self.lines is None:
+            return True
+        joined = "\n".join(texts)
+        if "\\" in joined and any("\\" in text and text.lstrip(BLANKS)[:1] in ("{", "[") for text in texts):
+            return True  # JSON with escapes has to be read first
+        return self.lines.search(joined.encode("utf-8", "replace")) is not None
 
     def redacted(self, text: str, tally: Tally) -> str:
         """`text` without what the patterns match; the very same object where there is nothing."""
@@ -176,13 +189,18 @@ def _merged(found: list[Found]) -> list[Found]:
 
 def text_redactor(duties: tuple[PatternDuty, ...], patterns: Sequence[str], markers: Markers) -> TextRedactor:
     """`patterns` are those of `duties`, as text."""
-    return TextRedactor(duties, _gate(patterns), markers, markers.hashes)
+    return TextRedactor(duties, _gate(patterns), _gate(patterns, lines=True), markers, markers.hashes)
 
 
-def _gate(patterns: Sequence[str]) -> Regexp | None:
+def _gate(patterns: Sequence[str], *, lines: bool = False) -> Regexp | None:
+    """One pattern for all. With `lines`, `^` and `$` hold at every line's ends, so that a text among lines is still found
+    by its edges; a pattern that insists on the edges of the whole text cannot be asked so.
+    """
+    if lines and any(_WHOLE_TEXT.search(pattern) for pattern in patterns):
+        return None
     if not patterns or any(r"\Q" in pattern for pattern in patterns):  # an open quotation would swallow what follows
         return None
     try:
-        return _compiled("|".join(f"(?:{pattern})" for pattern in patterns))
+        return _compiled(("(?m)" if lines else "") + "|".join(f"(?:{pattern})" for pattern in patterns))
     except BadRedaction:
         return None

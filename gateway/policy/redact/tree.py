@@ -11,7 +11,7 @@ from gateway.model import Json
 from gateway.policy.redact.marker import REDACTED, WITHHELD_DEPTH, WITHHELD_TEXT
 from gateway.policy.redact.plan import Plan, PointerDuty
 from gateway.policy.redact.pointer import NOWHERE, States
-from gateway.policy.redact.text import RANKS, Tally
+from gateway.policy.redact.text import BLANKS, RANKS, Tally
 
 MAX_DEPTH = 128  # the wire refuses more than half of this; JSON inside texts may bring its own
 MAX_NESTED_TEXTS = 4  # JSON in a text in JSON in a text …
@@ -38,23 +38,65 @@ class Walk:
         self.unread = 0  # texts in which they could not be
         self.withheld = 0
         self._nested = 0
+        self._clean = False  # no pattern matches anywhere below here
+        self._below: dict[tuple[States, str], States] = {}
 
     # --- anything ---
 
     def value(self, value: Json, states: States, depth: int = 0) -> "Json | Removed":
         """`value` redacted; `states` says where the pointers stand."""
+        if self._clean and not states and not self.plan.pointers_reach_into_texts:
+            return value
         if states and (duty := self.struck(states)) is not None:
             return self.strike(value, duty)
         if isinstance(value, str):
             return self.string(value)
         if isinstance(value, dict | list):
-            if depth > MAX_DEPTH:
-                self.withheld += 1
-                return WITHHELD_DEPTH
-            return self._object(value, states, depth) if isinstance(value, dict) else self._array(value, states, depth)
+            return self._container(value, states, depth)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return self._number(value)
         return value
+
+    def _container(self, value: dict[str, Json] | list[Json], states: States, depth: int) -> Json:
+        if depth > MAX_DEPTH:
+            self.withheld += 1
+            return WITHHELD_DEPTH
+        found_clean = not self._clean and self._is_clean(value)
+        if found_clean and not states and not self.plan.pointers_reach_into_texts:
+            return value
+        self._clean = self._clean or found_clean
+        new = self._object(value, states, depth) if isinstance(value, dict) else self._array(value, states, depth)
+        self._clean = self._clean and not found_clean
+        return new
+
+    def _is_clean(self, value: Json) -> bool:
+        """Whether all texts below `value`, asked at once, hold no match: sound, but it may see one that is none."""
+        if not self.plan.texts.duties:
+            return True
+        texts: list[str] = []
+        waiting: list[Json] = [value]
+        while waiting:
+            one = waiting.pop()
+            if isinstance(one, str):
+                texts.append(one)
+            elif isinstance(one, dict):
+                texts.extend(one)
+                waiting.extend(one.values())
+            elif isinstance(one, list):
+                waiting.extend(one)
+            elif isinstance(one, int | float) and not isinstance(one, bool):
+                texts.extend(digits.decode() for digits in _digits(one))
+        return not self.plan.texts.may_match_any(texts)
+
+    def below(self, states: States, key: str) -> States:
+        """Where the pointers stand one member further down."""
+        if not states:
+            return NOWHERE
+        step = (states, key)
+        found = self._below.get(step)
+        if found is None:
+            found = self._below[step] = self.plan.paths.below(states, key)
+        return found
 
     def payload(self, value: Json, states: States) -> "Json | Removed":
         """A value that is a root for pointers."""
@@ -67,7 +109,7 @@ class Walk:
         same = True
         for key, member in value.items():
             new_key = self.key(key)
-            new = self.value(member, self.plan.paths.below(states, key) if states else NOWHERE, depth + 1)
+            new = self.value(member, self.below(states, key), depth + 1)
             same = same and new is member and new_key is key
             if not isinstance(new, Removed) and not isinstance(new_key, Removed):
                 changed[new_key if new_key is key else self.free_key(key, new_key, changed, value)] = new
@@ -77,7 +119,7 @@ class Walk:
         changed: list[Json] = []
         same = True
         for index, member in enumerate(value):
-            new = self.value(member, self.plan.paths.below(states, str(index)) if states else NOWHERE, depth + 1)
+            new = self.value(member, self.below(states, str(index) if self.plan.paths.count_elements else "0"), depth + 1)
             same = same and new is member
             if not isinstance(new, Removed):
                 changed.append(new)
@@ -90,6 +132,8 @@ class Walk:
         if self.plan.nothing or not text:
             return text
         cut = self._inside(text, self.plan.start if self.plan.pointers_reach_into_texts else NOWHERE)
+        if cut is None and self._clean:
+            return text
         return self.plan.texts.redacted(text if cut is None else cut, self.tally)
 
     def prose(self, text: str, states: States) -> str:
@@ -106,7 +150,9 @@ class Walk:
 
     def _inside(self, text: str, states: States) -> str | None:
         """`text` with the JSON in it redacted; None where it holds none, or none that a pattern could see only there."""
-        if text.lstrip(_BLANKS)[:1] not in ("{", "["):
+        if text.lstrip(BLANKS)[:1] not in ("{", "["):
+            return None
+        if self._clean and not states:
             return None
         if not states and "\\" not in text and not self.plan.texts.may_match(text.encode("utf-8", "replace")):
             return None
@@ -114,12 +160,14 @@ class Walk:
             self.withheld += 1
             return WITHHELD_DEPTH
         try:
-            inner: Json = msgspec.json.decode(text.strip(_BLANKS))
+            inner: Json = msgspec.json.decode(text.strip(BLANKS))
         except (msgspec.DecodeError, RecursionError):
             return None
         self._nested += 1
         self.payloads += 1
+        outside, self._clean = self._clean, False
         new = self.value(inner, states)
+        self._clean = outside
         self._nested -= 1
         if new is inner:
             return text
@@ -127,7 +175,7 @@ class Walk:
 
     def key(self, key: str) -> "str | Removed":
         """A member's name, renamed where a pattern matches it; removed where that is what the duty says."""
-        new = self.plan.texts.redacted(key, self.tally)
+        new = key if self._clean else self.plan.texts.redacted(key, self.tally)
         if new is key:
             return key
         removes = any(duty.action == "remove" for *_, duty in self.plan.texts.found(key.encode("utf-8", "replace")))
@@ -140,6 +188,8 @@ class Walk:
         return new_key
 
     def _number(self, number: int | float) -> "Json | Removed":
+        if self._clean:
+            return number
         texts = self.plan.texts
         for digits in _digits(number):
             found = texts.found(digits) if texts.may_match(digits) else []
@@ -199,9 +249,6 @@ def blank(value: Json) -> Json:
             return {}
 
 
-_BLANKS = " \t\r\n\ufeff"
-
-
 def _kind(value: Json) -> type:
     return int if isinstance(value, float) else type(value)
 
@@ -218,7 +265,7 @@ def _as_text(value: "Json | Removed") -> str:
 
 def _digits(number: int | float) -> tuple[bytes, ...]:
     """The texts by which a number may be read: as it is written, and an integral float also without its point."""
-    written = str(number).encode()
+    written = msgspec.json.encode(number)
     if isinstance(number, float) and number.is_integer() and abs(number) < MAX_EXACT_FLOAT:
         return written, str(int(number)).encode()
     return (written,)
