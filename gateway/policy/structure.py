@@ -247,10 +247,11 @@ def _data(files: Collection[str]) -> Iterator[Finding]:
 
 def _duplicates(file: str, root: yaml.Node | None) -> Iterator[Finding]:
     waiting: list[yaml.Node] = [root] if root is not None else []
-    seen: set[int] = set()  # an alias is the same node again
+    seen: set[int] = set()
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:
+        if id(node) in seen:  # an alias is the same node again; forty of them in a row are 2^40 values
+            yield Finding(file, node.start_mark.line + 1, "is used again by an alias; write it out where it is meant")
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
@@ -260,7 +261,9 @@ def _duplicates(file: str, root: yaml.Node | None) -> Iterator[Finding]:
             for key, value in node.value:
                 line = key.start_mark.line + 1
                 name = str(key.value)
+                if key.tag != "tag:yaml.org,2002:str":
+                    yield Finding(file, line, f"has a key {name[:80]!r} that is no text; put it in quotes")
                 if name in first:
                     yield Finding(file, line, f"says {name!r} twice, first in line {first[name]}; one of the two would be lost")
                 first.setdefault(name, line)
-                waiting.extend((key, value))
+                waiting.append(value)

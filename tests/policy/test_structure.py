@@ -206,6 +206,13 @@ def test_what_is_no_single_yaml_document_is_a_finding_and_never_a_traceback(text
     assert found[0].message.startswith("is no YAML: ")
 
 
-def test_repeated_aliases_are_read_once() -> None:
+def test_an_alias_is_a_finding_and_is_not_expanded() -> None:
     text = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
-    assert check_yaml("f.yaml", text) == ()
+    message = "is used again by an alias; write it out where it is meant"
+    assert set(check_yaml("f.yaml", text)) == {Finding("f.yaml", line, message) for line in range(1, 40)}
+
+
+@pytest.mark.parametrize("text", ["1: a", "true: a", "a: {2026-01-01: b}", "? [a]\n: b", "a: {<<: {b: c}}"])
+def test_a_yaml_key_that_is_no_text_is_found(text: str) -> None:
+    (found,) = check_yaml("f.yaml", text)
+    assert found.message.endswith("that is no text; put it in quotes")

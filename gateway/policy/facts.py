@@ -1,0 +1,202 @@
+"""Facts are reviewed data that rules trust: a misspelt key must not become an eternal waiver, nor a fact that nobody reads.
+
+Checked as OPA will see them, all files merged under `data.mcp.facts`; every finding names the file, the line and the right key.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from referencing import Registry
+
+from gateway.model import Json, JsonObject
+from gateway.policy.structure import Finding, check_yaml
+
+ROOT = "mcp/facts/"
+MAIN = "mcp/facts/data.yaml"
+EARLIEST_NS = 10**18  # September 2001: a smaller time was given in seconds, milliseconds or microseconds
+
+Key = str | int
+Places = dict[tuple[Key, ...], tuple[str, int]]
+
+
+def facts(texts: Mapping[str, str], schema: JsonObject, *, rules: Collection[str] = ()) -> tuple[Finding, ...]:
+    """What is wrong with the facts in `texts`, path -> YAML or JSON.
+
+    `rules`: those of the policy set, such as "org/credentials"; without them names of rules are not checked.
+    """
+    broken = [found for file, text in texts.items() for found in check_yaml(file, text)]
+    if broken:
+        return tuple(sorted(broken, key=_order))
+    merged: JsonObject = {}
+    places: Places = {}
+    found: list[Finding] = []
+    for file in sorted(texts, key=lambda name: (name.count("/"), name)):
+        found.extend(_merge(merged, places, file, texts[file]))
+    if not texts:
+        return (Finding(MAIN, 1, "is missing: without facts of version 1 there is no decision"),)
+    for error in Draft202012Validator(schema, registry=Registry()).iter_errors(merged):
+        found.extend(_misfits(error, places))
+    found.extend(_times(merged, places))
+    found.extend(_waivers(merged, places))
+    found.extend(_unknown_rules(merged, places, rules))
+    return tuple(sorted(dict.fromkeys(found), key=_order))
+
+
+def _order(found: Finding) -> tuple[str, int, str]:
+    return found.file, found.line, found.message
+
+
+def _merge(merged: JsonObject, places: Places, file: str, text: str) -> Iterator[Finding]:
+    """Lay one file where its folder says, as OPA does; two files that say the same thing are a conflict there too."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        yield Finding(file, 1, f"is no YAML: {str(error).splitlines()[0]}")
+        return
+    folder = file.removeprefix(ROOT).split("/")[:-1]
+    if not isinstance(value, dict):
+        yield Finding(file, 1, "is not an object")
+        return
+    _place(root, tuple(folder), file, places)
+    target = merged
+    for name in folder:
+        below = target.setdefault(name, {})
+        if not isinstance(below, dict):
+            yield Finding(file, 1, f"lies under {name!r}, which another file says is no object")
+            return
+        target = below
+    for name, said in value.items():
+        if name in target:
+            yield Finding(file, _line(places, (*folder, name))[1], f"says {name!r}, which another file says too")
+        else:
+            target[name] = said
+
+
+def _place(node: yaml.Node | None, path: tuple[Key, ...], file: str, places: Places) -> None:
+    """Remember where each value stands."""
+    waiting: list[tuple[yaml.Node | None, tuple[Key, ...]]] = [(node, path)]
+    seen: set[int] = set()
+    while waiting:
+        part, at = waiting.pop()
+        if part is None or id(part) in seen:
+            continue
+        seen.add(id(part))
+        places.setdefault(at, (file, part.start_mark.line + 1))
+        if isinstance(part, yaml.MappingNode):
+            for key, value in part.value:
+                places[(*at, str(key.value))] = (file, key.start_mark.line + 1)
+                waiting.append((value, (*at, str(key.value))))
+        elif isinstance(part, yaml.SequenceNode):
+            waiting.extend((value, (*at, index)) for index, value in enumerate(part.value))
+
+
+def _line(places: Places, path: Iterable[Key]) -> tuple[str, int]:
+    """Where the value at `path` stands, or what it is in."""
+    at = tuple(path)
+    while at and at not in places:
+        at = at[:-1]
+    return places.get(at, (MAIN, 1))
+
+
+def _misfits(error: ValidationError, places: Places) -> Iterator[Finding]:
+    path = tuple(error.absolute_path)
+    instance: Any = error.instance
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    wanted: Any = error.validator_value
+    known = [str(name) for name in schema.get("properties", {})]
+    if error.validator == "additionalProperties" and isinstance(instance, dict) and wanted is False:
+        for name in instance:
+            if name not in known and not any(re.search(pattern, name) for pattern in schema.get("patternProperties", {})):
+                file, line = _line(places, (*path, name))
+                yield Finding(file, line, f"{_said((*path, name))} is not known{_meant(name, known)}")
+        return
+    file, line = _line(places, path)
+    if error.validator == "propertyNames":
+        yield Finding(file, line, f"{_said(path)}: {error.instance!r} is no name that may stand here")
+    elif error.validator == "required":
+        missing = [name for name in wanted if name not in instance]
+        for name in missing:
+            given = [str(each) for each in instance]
+            yield Finding(file, line, f"{_said(path)} lacks {name!r}{_instead(name, given, known)}")
+    elif error.validator == "type":
+        kind = type(error.instance).__name__
+        names = {"str": "text", "dict": "an object", "list": "a list", "NoneType": "null", "bool": "true or false"}
+        yield Finding(file, line, f"{_said(path)} is {names.get(kind, kind)}, and must be of type {wanted}")
+    elif error.validator == "enum":
+        values = [str(value) for value in wanted]
+        yield Finding(file, line, f"{_said(path)} is {error.instance!r}, and must be one of {', '.join(values)}")
+    else:
+        yield Finding(file, line, f"{_said(path)}: {error.message[:200]}")
+
+
+def _said(path: tuple[Key, ...]) -> str:
+    return ".".join(str(key) for key in path) or "the document"
+
+
+def _meant(name: object, known: list[str]) -> str:
+    close = difflib.get_close_matches(str(name), known, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known here: {', '.join(sorted(known))}" if known else ""
+
+
+def _instead(name: str, given: list[str], known: list[str]) -> str:
+    close = difflib.get_close_matches(name, [each for each in given if each not in known], n=1)
+    return f"; is {close[0]!r} meant to be it?" if close else ""
+
+
+def _times(value: Json, places: Places) -> Iterator[Finding]:
+    """A time in another unit lies in 1970: a waiver that has ended, but also a block that has."""
+    waiting: list[tuple[Json, tuple[Key, ...]]] = [(value, ())]
+    while waiting:
+        part, at = waiting.pop()
+        if isinstance(part, dict):
+            for name, said in part.items():
+                waiting.append((said, (*at, name)))
+                if str(name).endswith("_ns") and type(said) is int and said < EARLIEST_NS:
+                    file, line = _line(places, (*at, name))
+                    yield Finding(file, line, f"{_said((*at, name))} is {said}, long past; times are in nanoseconds")
+        elif isinstance(part, list):
+            waiting.extend((said, (*at, index)) for index, said in enumerate(part))
+
+
+def _waivers(merged: JsonObject, places: Places) -> Iterator[Finding]:
+    """A waiver of a rule that is not waivable has no effect, and its author believes it has."""
+    modes = merged.get("rules")
+    for at, rule in _waived(merged.get("waivers")):
+        mode = modes.get(rule) if isinstance(modes, dict) else None
+        if not isinstance(mode, dict) or mode.get("waivable") is not True:
+            file, line = _line(places, ("waivers", at))
+            yield Finding(
+                file, line, f"waives {rule!r}, which is not waivable; set rules.{rule}.waivable to true, or drop the waiver"
+            )
+
+
+def _unknown_rules(merged: JsonObject, places: Places, rules: Collection[str]) -> Iterator[Finding]:
+    if not rules:
+        return
+    modes = merged.get("rules")
+    named: list[tuple[tuple[Key, ...], str]] = [(("rules", rule), rule) for rule in modes] if isinstance(modes, dict) else []
+    named.extend((("waivers", at), rule) for at, rule in _waived(merged.get("waivers")))
+    for path, rule in named:
+        if rule not in rules:
+            file, line = _line(places, path)
+            yield Finding(file, line, f"{_said(path)}: there is no rule {rule!r}{_meant(rule, sorted(rules))}")
+
+
+def _waived(waivers: Json) -> Iterator[tuple[Key, str]]:
+    entries: Iterable[tuple[Key, Json]] = ()
+    if isinstance(waivers, dict):
+        entries = list(waivers.items())
+    elif isinstance(waivers, list):
+        entries = list(enumerate(waivers))
+    for at, waiver in entries:
+        rule = waiver.get("rule") if isinstance(waiver, dict) else None
+        if isinstance(rule, str):
+            yield at, rule

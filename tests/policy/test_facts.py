@@ -1,0 +1,100 @@
+"""Facts that a rule would misread are refused, with file, line and the right key."""
+
+from typing import Any
+
+import pytest
+
+from gateway.policy.facts import facts
+from gateway.policy.structure import Finding
+
+RULE = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"enforcement": {"enum": ["enforce", "observe"]}, "waivable": {"type": "boolean"}},
+}
+WAIVER = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["rule", "until_ns"],
+    "properties": {"rule": {"type": "string"}, "until_ns": {"type": "integer"}},
+}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["version"],
+    "properties": {
+        "version": {"const": 1},
+        "rules": {"type": "object", "additionalProperties": RULE},
+        "waivers": {"type": "array", "items": WAIVER},
+    },
+}
+FILE = "mcp/facts/data.yaml"
+GOOD = "version: 1\nrules:\n  org/a:\n    waivable: true\nwaivers:\n  - rule: org/a\n    until_ns: 1900000000000000000\n"
+
+
+def test_proper_facts_have_no_findings() -> None:
+    assert facts({FILE: GOOD}, SCHEMA, rules=("org/a",)) == ()
+
+
+def test_facts_in_several_folders_are_read_as_opa_merges_them() -> None:
+    waivers = "- rule: org/a\n  until_ns: 1900000000000000000\n"
+    assert facts({FILE: "version: 1\n", "mcp/facts/rules/data.yaml": "org/a: {enforcement: observed}\n"}, SCHEMA) == (
+        Finding("mcp/facts/rules/data.yaml", 1, "rules.org/a.enforcement is 'observed', and must be one of enforce, observe"),
+    )
+    assert facts({FILE: "version: 1\n", "mcp/facts/waivers/data.yaml": waivers}, SCHEMA) == (
+        Finding("mcp/facts/waivers/data.yaml", 1, "is not an object"),
+    )
+
+
+def test_no_facts_at_all_is_a_finding() -> None:
+    assert facts({}, SCHEMA) == (Finding(FILE, 1, "is missing: without facts of version 1 there is no decision"),)
+
+
+BAD = {
+    "misspelt key": (
+        GOOD.replace("waivable: true", "waivable: true\n    enforcment: observe"),
+        5,
+        "rules.org/a.enforcment is not known; did you mean 'enforcement'?",
+    ),
+    "time as text": (
+        GOOD.replace("1900000000000000000", "'1900000000000000000'"),
+        7,
+        "waivers.0.until_ns is text, and must be of type integer",
+    ),
+    "time in seconds": (
+        GOOD.replace("1900000000000000000", "1900000000"),
+        7,
+        "waivers.0.until_ns is 1900000000, long past; times are in nanoseconds",
+    ),
+    "waiver of a rule that is not waivable": (
+        GOOD.replace("waivable: true", "waivable: false"),
+        6,
+        "waives 'org/a', which is not waivable; set rules.org/a.waivable to true, or drop the waiver",
+    ),
+    "other version": (GOOD.replace("version: 1", "version: 2"), 1, "version: 1 was expected"),
+    "version absent": ("rules: {}\n", 1, "the document lacks 'version'"),
+    "key said twice": (GOOD + "version: 1\n", 8, "says 'version' twice, first in line 1; one of the two would be lost"),
+    "not an object": ("- 1\n", 1, "is not an object"),
+    "not YAML": ("a: b: c", 1, "is no YAML: mapping values are not allowed here"),
+    "key that is no text": ("version: 1\n1: 2\n", 2, "has a key '1' that is no text; put it in quotes"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_fact_that_would_be_misread_is_found(name: str) -> None:
+    text, line, message = BAD[name]
+    assert Finding(FILE, line, message) in facts({FILE: text}, SCHEMA)
+
+
+def test_a_rule_that_does_not_exist_is_named_with_the_one_that_does() -> None:
+    assert facts({FILE: "version: 1\nrules:\n  org/credental: {}\n"}, SCHEMA, rules=("org/credentials",)) == (
+        Finding(FILE, 3, "rules.org/credental: there is no rule 'org/credental'; did you mean 'org/credentials'?"),
+    )
+
+
+def test_a_misspelt_required_key_is_told_as_such() -> None:
+    text = GOOD.replace("until_ns:", "until:")
+    assert [found.message for found in facts({FILE: text}, SCHEMA)] == [
+        "waivers.0 lacks 'until_ns'; is 'until' meant to be it?",
+        "waivers.0.until is not known; did you mean 'until_ns'?",
+    ]
