@@ -10,6 +10,8 @@ from gateway.adapters.opa.findings import Finding
 from gateway.errors import Undecided
 from gateway.ports import Verdict
 
+FILE = "mcp/canaries/data.json"  # in the folder of the policies
+
 
 class _Expected(msgspec.Struct, forbid_unknown_fields=True):
     visible: list[int]
@@ -60,22 +62,23 @@ def read(text: bytes, file: str) -> tuple[Canary, ...] | Finding:
     return canaries
 
 
-async def wrong(ask: Ask, canaries: tuple[Canary, ...], *, file: str, revision: str | None) -> tuple[Finding, ...]:
-    """What is wrong with the answers; nothing: all are right. `revision`: every answer must carry it."""
+async def wrong(ask: Ask, canaries: tuple[Canary, ...], *, file: str, revision: str) -> tuple[Finding, ...]:
+    """What is wrong with the answers; nothing: all are right.
+
+    Raises `Undecided` where that says nothing of the policies: OPA does not answer, or another revision than `revision` does.
+    """
     findings = []
     for canary in canaries:
         try:
             verdict = await ask(canary.document)
         except Undecided as error:
-            findings.append(Finding(file, 0, f"canary {canary.name!r}: undecided, {error}"))
             if error.cause in {"unreachable", "late"}:
-                break  # the others would only wait as long
+                raise
+            findings.append(Finding(file, 0, f"canary {canary.name!r}: undecided, {error}"))
             continue
-        if revision is not None and verdict.revision != revision:
-            findings.append(
-                Finding(file, 0, f"canary {canary.name!r}: answered by revision {verdict.revision!r}, not {revision!r}")
-            )
-        elif (said := _difference(canary, verdict)) is not None:
+        if verdict.revision != revision:
+            raise Undecided("revision", f"canary {canary.name!r} was answered by {verdict.revision!r}, not {revision!r}")
+        if (said := _difference(canary, verdict)) is not None:
             findings.append(Finding(file, 0, f"canary {canary.name!r}: {said}"))
     return tuple(findings)
 

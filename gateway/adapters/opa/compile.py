@@ -5,10 +5,9 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.adapters.opa.command import Completed, OpaUnusable, run
+from gateway.adapters.opa.command import Completed, run
 from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.snapshot import Snapshot
-from gateway.model import Json
 
 MAX_FINDINGS = 50
 PLAIN = re.compile(r"(?P<file>[^\s:]+\.(?:rego|json|ya?ml)):(?P<line>\d+)?:?\s*(?P<message>.*)", re.S)
@@ -17,10 +16,6 @@ PLAIN = re.compile(r"(?P<file>[^\s:]+\.(?:rego|json|ya?ml)):(?P<line>\d+)?:?\s*(
 class _Location(msgspec.Struct):
     file: str = ""
     row: int = 0
-
-
-class _Details(msgspec.Struct):
-    line: str = ""
 
 
 class _Error(msgspec.Struct):
@@ -36,8 +31,7 @@ class _Report(msgspec.Struct):
 async def check(binary: str, snapshot: Snapshot) -> tuple[Finding, ...]:
     """What `opa check --strict` with our schemas and capabilities finds."""
     arguments = ["check", "--strict", "--format", "json", "--max-errors", str(MAX_FINDINGS), "--bundle", "."]
-    if snapshot.schemas is not None:
-        arguments += ["--schema", str(snapshot.schemas)]
+    arguments += ["--schema", str(snapshot.schemas)]
     if snapshot.capabilities is not None:
         arguments += ["--capabilities", str(snapshot.capabilities)]
     done = await run(binary, arguments, cwd=str(snapshot.policies))
@@ -54,19 +48,6 @@ async def build(binary: str, snapshot: Snapshot, into: Path) -> Path:
     if done.status != 0:
         raise PolicyRejected(_findings(done))
     return bundle
-
-
-async def evaluated(binary: str, query: str, given: Json) -> Json:
-    """The value of `query` over the input `given`, in one OPA process. Raises `OpaUnusable`: the query is ours."""
-    arguments = ["eval", "--stdin-input", "--format", "json", "--strict-builtin-errors", query]
-    done = await run(binary, arguments, stdin=msgspec.json.encode(given))
-    if done.status != 0:
-        raise OpaUnusable(f"opa eval failed: {_text(done)}")
-    try:
-        value = msgspec.json.decode(done.stdout)["result"][0]["expressions"][0]["value"]
-    except (msgspec.DecodeError, KeyError, IndexError, TypeError) as error:
-        raise OpaUnusable("opa eval gave no value") from error
-    return value  # type: ignore[no-any-return]  # JSON is whatever it is
 
 
 def _findings(done: Completed) -> tuple[Finding, ...]:

@@ -25,6 +25,7 @@ class Connection(asyncio.Protocol):
         "_body",
         "_complete",
         "_future",
+        "_keep",
         "_loop",
         "_lost",
         "_max_bytes",
@@ -46,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._received = 0
         self._complete = False
+        self._keep = False
         self._state: Literal["idle", "asked", "answering", "closed"] = "idle"
 
     @property
@@ -112,6 +114,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._complete = True
+        self._keep = self._parser.should_keep_alive()  # asked later, the parser has forgotten the answer's length
 
     # --- how a request ends ---
 
@@ -129,7 +132,7 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         self._state = "idle"
-        if not self._parser.should_keep_alive():
+        if not self._keep:
             self.abort()
         if future is not None and not future.done():
             future.set_result((status, body))

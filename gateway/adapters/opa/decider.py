@@ -5,7 +5,6 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.policyset import PolicySet
 from gateway.adapters.opa.snapshot import Source, Stamp
+from gateway.adapters.opa.status import PolicyEvent, PolicyStatus, Rejection
 from gateway.adapters.tasks import Tasks
 from gateway.errors import Undecided
 from gateway.ports import Verdict
@@ -30,42 +30,6 @@ MAX_PLACE = 70  # bytes of the folder of temporary files: a socket's whole path 
 RETRY_S = 2.0  # after a failure that is no fault of the policy (disk full, OPA cannot be run)
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """An attempt that failed: what was in force stayed."""
-
-    at_s: float  # Unix time
-    findings: tuple[Finding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyStatus:
-    """For readiness and metrics. Ready: `revision` is set and `problem` is empty."""
-
-    revision: str | None
-    since_s: float | None  # Unix time from which `revision` is in force
-    problem: str  # why decisions fail now; "": they do not
-    canaries: Literal["right", "wrong", "unknown"]
-    restarts: int
-    rejection: Rejection | None  # of the newest edit, until one is accepted
-
-    @property
-    def ready(self) -> bool:
-        return self.revision is not None and not self.problem and self.canaries == "right"
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyEvent:
-    """Something the audit and the metrics should know."""
-
-    kind: Literal["enforced", "rejected", "restarted"]
-    revision: str | None  # in force after it
-    previous: str | None  # in force before it
-    findings: tuple[Finding, ...] = ()
-    detail: str = ""
-    took_s: float = 0.0
-
-
 class PolicySetDecider:
     """Decides by the policies in a folder, each set in an OPA process of its own. Implements `ports.Decider`."""
 
@@ -77,6 +41,7 @@ class PolicySetDecider:
         self._tasks = Tasks()
         self._loading = asyncio.Lock()
         self._numbers = count(1)
+        self._following: asyncio.Task[None] | None = None
         self._root: tempfile.TemporaryDirectory[str] | None = None
         self._current: PolicySet | None = None
         self._draining: set[PolicySet] = set()
@@ -110,7 +75,7 @@ class PolicySetDecider:
             await self.load()
         except (PolicyRejected, OpaUnusable):
             log.warning("no policy is in force: every exchange is refused until the policies are right")
-        self._tasks.spawn(self._follow(), "policy-watch")
+        self._following = self._tasks.spawn(self._follow(), "policy-watch")
         self._tasks.spawn(self._beat(), "policy-beat")
 
     async def load(self) -> str:
@@ -142,6 +107,8 @@ class PolicySetDecider:
             problem, canaries = "OPA has ended and is being restarted", "unknown"
         elif self._misjudged:
             problem, canaries = "; ".join(found.message for found in self._misjudged), "wrong"
+        elif self._following is not None and self._following.done():
+            problem = "the policies are no longer watched: an internal error, see the log"
         else:
             problem = ""
         return PolicyStatus(self.revision, self._since_s, problem, canaries, self._restarts, self._rejection)

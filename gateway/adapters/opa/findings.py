@@ -1,13 +1,8 @@
 """Why a policy set is refused: findings with file and line, never a bare "failed"."""
 
-from dataclasses import dataclass
+from gateway.policy.structure import Finding
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    file: str
-    line: int
-    message: str
+__all__ = ["Finding", "PolicyRejected"]
 
 
 class PolicyRejected(Exception):

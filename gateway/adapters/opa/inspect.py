@@ -1,9 +1,68 @@
 """What OPA does not check and we do, on the parsed modules and the data files of a snapshot."""
 
+import asyncio
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+import msgspec
+
+from gateway.adapters.opa.command import OpaUnusable, run
 from gateway.adapters.opa.findings import Finding
 from gateway.adapters.opa.snapshot import Snapshot
+from gateway.model import Json, JsonObject
+from gateway.policy import facts, structure
+from gateway.policy.rego import PARSE
+
+FACTS = "mcp/facts/"
+FACTS_SCHEMA = "facts.json"
 
 
 async def findings(binary: str, copy: Snapshot) -> tuple[Finding, ...]:
     """What is wrong with the structure of the rules, with the data files and with the facts."""
-    return ()
+    texts: dict[str, str] = {}
+    unreadable = []
+    for name, text in copy.texts.items():
+        try:
+            texts[name] = text.decode()
+        except UnicodeDecodeError as error:
+            unreadable.append(Finding(name, text[: error.start].count(b"\n") + 1, "is not UTF-8"))
+    rules = {name: text for name, text in texts.items() if name.endswith(".rego")}
+    data = {name: text for name, text in texts.items() if name not in rules}
+    parsed = await _parsed(binary, rules)
+    # The checks below hold the interpreter for tens of milliseconds: in a thread, decisions go on between their steps.
+    structural = await asyncio.to_thread(structure.check, rules, parsed, tuple(data))
+    factual = await asyncio.to_thread(_data_findings, tuple(sorted(data.items())), copy.schema(FACTS_SCHEMA), _names(rules))
+    return (*unreadable, *structural, *factual)
+
+
+async def _parsed(binary: str, rules: dict[str, str]) -> dict[str, Json]:
+    """Every module's syntax tree, from one OPA process; a module that does not parse is left out (the check tells of it)."""
+    done = await run(binary, PARSE, stdin=msgspec.json.encode(rules))
+    if done.status != 0:
+        raise OpaUnusable(f"opa eval failed: {done.stderr.decode(errors='backslashreplace')[:500]}")
+    try:
+        parsed = msgspec.json.decode(done.stdout)
+    except msgspec.DecodeError as error:
+        raise OpaUnusable(f"opa eval gave no syntax trees: {error}") from error
+    if not isinstance(parsed, dict):
+        raise OpaUnusable("opa eval gave no syntax trees")
+    return parsed
+
+
+def _names(rules: dict[str, str]) -> frozenset[str]:
+    """What facts may call the rules: org/<rule>, servers/<backend>/<rule>."""
+    paths = (PurePosixPath(name).with_suffix("").parts for name in rules)
+    return frozenset("/".join(parts[1:]) for parts in paths if parts[:2] in {("mcp", "org"), ("mcp", "servers")})
+
+
+@lru_cache(maxsize=4)  # an edit of rules alone checks the facts again for nothing
+def _data_findings(data: tuple[tuple[str, str], ...], schema: bytes | None, rules: frozenset[str]) -> tuple[Finding, ...]:
+    told = {name: text for name, text in data if name.startswith(FACTS)}
+    found = [finding for name, text in data if name not in told for finding in structure.check_yaml(name, text)]
+    if schema is None:
+        return (*found, Finding(FACTS_SCHEMA, 1, "is missing from the folder of schemas: facts cannot be checked without it"))
+    try:
+        closed: JsonObject = msgspec.json.decode(schema, type=dict)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return (*found, Finding(FACTS_SCHEMA, 1, f"is not a JSON Schema: {error}"))
+    return (*found, *facts.facts(told, closed, rules=rules))

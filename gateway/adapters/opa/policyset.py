@@ -13,14 +13,14 @@ from pathlib import Path
 from gateway.adapters.opa import canary, compile, inspect, snapshot
 from gateway.adapters.opa.canary import Canary
 from gateway.adapters.opa.client import Limits
+from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.process import Launch, OpaProcess
 from gateway.adapters.opa.snapshot import Snapshot, Source
+from gateway.errors import Undecided
 from gateway.ports import Verdict
 
 log = logging.getLogger("gateway.opa")
-
-CANARY_FILE = "mcp/canaries/data.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ async def build(binary: str, copy: Snapshot, folder: Path) -> Built:
         if isinstance(outcome, BaseException):
             raise outcome
         findings += outcome
+    if checked:  # OPA said it with its line
+        findings = [found for found in findings if not found.message.startswith("does not parse")]
     canaries = _canaries(copy, findings)
     if findings:
         raise PolicyRejected(tuple(dict.fromkeys(findings)))
@@ -56,9 +58,9 @@ def _canaries(copy: Snapshot, findings: list[Finding]) -> tuple[Canary, ...]:
     try:
         text = copy.canaries.read_bytes()
     except OSError:
-        findings.append(Finding(CANARY_FILE, 0, "there are no canaries: inputs with known answers, one allowed and one denied"))
+        findings.append(Finding(canary.FILE, 0, "there are no canaries: inputs with known answers, one allowed and one denied"))
         return ()
-    read = canary.read(text, CANARY_FILE)
+    read = canary.read(text, canary.FILE)
     if isinstance(read, Finding):
         findings.append(read)
         return ()
@@ -91,8 +93,10 @@ class PolicySet:
 
     async def misjudged(self) -> tuple[Finding, ...]:
         """Which canaries are answered wrong now."""
-        built = self.built
-        return await canary.wrong(self.process.ask, built.canaries, file=CANARY_FILE, revision=built.revision)
+        try:
+            return await _wrong(self.built, self.process)
+        except OpaUnusable as error:
+            return (Finding(canary.FILE, 0, str(error)),)
 
     async def drain(self, within_s: float) -> None:
         """Wait for the decisions under way, then end the process and delete the set's files."""
@@ -109,13 +113,19 @@ async def start(built: Built, binary: str, limits: Limits, on_restart: Callable[
     """A running set whose canaries hold. Raises `PolicyRejected` or `OpaUnusable`; then nothing of it runs."""
 
     async def prove(process: OpaProcess) -> None:
-        found = await canary.wrong(process.ask, built.canaries, file=CANARY_FILE, revision=built.revision)
-        if found:
+        if found := await _wrong(built, process):
             raise PolicyRejected(found)
 
     process = OpaProcess(Launch(binary, built.bundle, built.folder, limits), prove=prove, on_restart=on_restart)
     await process.start()
     return PolicySet(built, process)
+
+
+async def _wrong(built: Built, process: OpaProcess) -> tuple[Finding, ...]:
+    try:
+        return await canary.wrong(process.ask, built.canaries, file=canary.FILE, revision=built.revision)
+    except Undecided as error:
+        raise OpaUnusable(f"OPA does not answer its canaries: {error}") from error
 
 
 async def copied(source: Source, folder: Path) -> Snapshot:

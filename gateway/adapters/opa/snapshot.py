@@ -27,7 +27,7 @@ class Source:
     """Where a policy set comes from."""
 
     folder: Path
-    schemas: Path | None = None  # a folder; None: rules are not typed
+    schemas: Path  # a folder: rules are typed by its schemas, facts are checked against its facts.json
     capabilities: Path | None = None  # a file; None: everything that OPA can do
     canaries: Path | None = None  # a file; None: mcp/canaries/data.json in `folder`
 
@@ -37,13 +37,18 @@ class Snapshot:
     """The copy, below one private folder; `policies`, `schemas` and the others are paths into it."""
 
     policies: Path
-    schemas: Path | None
+    schemas: Path
     capabilities: Path | None
     canaries: Path
     files: tuple[str, ...]  # of the policies, relative, sorted
     texts: dict[str, bytes]  # their contents
     revision: str  # of the policies: what decides
     digest: str  # of everything, checks included
+
+    def schema(self, name: str) -> bytes | None:
+        """The schema called `name`; None: there is none."""
+        path = self.schemas / name
+        return path.read_bytes() if path.is_file() else None
 
 
 def stamp(source: Source) -> Stamp:
@@ -61,24 +66,21 @@ def stamp(source: Source) -> Stamp:
 
 def take(source: Source, into: Path) -> Snapshot:
     """Copy `source` below `into` (private, empty). Raises `PolicyRejected`."""
-    if not source.folder.is_dir():
-        raise PolicyRejected((Finding(str(source.folder), 0, "no such folder: it should hold the policies"),))
+    for folder, kind in ((source.folder, "policies"), (source.schemas, "schemas")):
+        if not folder.is_dir():
+            raise PolicyRejected((Finding(str(folder), 0, f"no such folder: it should hold the {kind}"),))
     texts = {name: text for name, text in _contents(source.folder) if _is_policy(name)}
     _refuse_stray(source.folder, texts)
     for name, text in texts.items():
         _write(into / "policies" / name, text)
     revision = _hash(texts)
     checks = {f"policies {revision}": b""}
-    schemas = capabilities = None
-    if source.schemas is not None:
-        if not source.schemas.is_dir():
-            raise PolicyRejected((Finding(str(source.schemas), 0, "no such folder: it should hold the schemas"),))
-        schemas = into / "schemas"
-        schemas.mkdir(parents=True)
-        for name, text in _contents(source.schemas):
-            if name.endswith(".json"):
-                _write(schemas / name, text)
-                checks[f"schemas {name}"] = text
+    schemas, capabilities = into / "schemas", None
+    schemas.mkdir()
+    for name, text in _contents(source.schemas):
+        if name.endswith(".json"):
+            _write(schemas / name, text)
+            checks[f"schemas {name}"] = text
     if source.capabilities is not None:
         capabilities = into / "capabilities.json"
         checks["capabilities"] = _read(source.capabilities)

@@ -10,6 +10,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 
 ENTRYPOINT = """\
+# METADATA
+# schemas:
+#   - input: schema.input
 package mcp.authz
 
 decision := {
@@ -32,6 +35,28 @@ _visible := [position | some position, resource in input.resources; resource.bac
 
 FACTS = "version: 1\n"
 
+FACTS_SCHEMA = """\
+{
+  "type": "object",
+  "properties": {"version": {"const": 1}, "blocks": {"type": "array"}},
+  "required": ["version"],
+  "additionalProperties": false
+}
+"""
+
+INPUT_SCHEMA = """\
+{
+  "type": "object",
+  "properties": {
+    "resources": {
+      "type": "array",
+      "items": {"type": "object", "properties": {"backend": {"type": "string"}}, "additionalProperties": false}
+    }
+  },
+  "additionalProperties": false
+}
+"""
+
 CANARIES = """\
 [
   {"name": "known allow", "input": {"resources": [{"backend": "crm"}]}, "expect": {"visible": [0], "allowed": [0]}},
@@ -50,7 +75,11 @@ def opa() -> str:
 
 @pytest.fixture
 def policies(tmp_path: Path) -> Path:
-    """A folder with a small good policy set."""
+    """A folder with a small good policy set; its schemas lie beside it."""
+    schemas = tmp_path / "schemas"
+    schemas.mkdir()
+    (schemas / "facts.json").write_text(FACTS_SCHEMA)
+    (schemas / "input.json").write_text(INPUT_SCHEMA)
     folder = tmp_path / "policies"
     for name, text in {
         "mcp/authz/decision.rego": ENTRYPOINT,
