@@ -189,9 +189,13 @@ def test_prose_beside_a_removed_field_is_withheld() -> None:
     assert done == Redacted(after, (Hit("org/credentials", "credential", 2),), withheld=1)
 
 
-def test_prose_alone_cannot_be_checked_by_a_pointer_and_is_withheld() -> None:
-    done = redactor(duty(pointer="/card")).result({"content": [text("The card is 4111 1111.")]})
-    assert done.value == {"content": [text(WITHHELD_TEXT)]}
+def test_prose_alone_is_withheld_from_a_tool_that_promised_structured_content() -> None:
+    one = redactor(duty(pointer="/card"))
+    prose: JsonObject = {"content": [text("The card is 4111 1111.")]}
+    assert one.result(prose, lambda _: True).value == {"content": [text(WITHHELD_TEXT)]}
+    assert one.result(prose).value is prose
+    failed: JsonObject = {**prose, "isError": True}
+    assert one.result(failed, lambda _: True).value is failed
 
 
 def test_prose_beside_structured_content_without_the_field_passes() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import string
+from dataclasses import replace
 from urllib.parse import quote
 
 import msgspec
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.model import Json, JsonObject
 from gateway.policy.duty import Redaction
-from gateway.policy.redact import Redactor, compile_redactions
+from gateway.policy.redact import BadRedaction, Redactor, compile_redactions
 
 KEY = b"0123456789abcdef0123456789abcdef"
 SECRET = "tok_Zx93QaPl"
@@ -194,3 +195,37 @@ def test_except_keeps_its_own_matches_and_nothing_else(parts: list[str]) -> None
     text = " ".join(parts)
     done = redactor(duty("arguments", pattern=PATTERN, except_pattern="tok_PUBLIC00")).arguments({"x": text})
     assert done.value == {"x": text.replace(SECRET, "[redacted]")}
+
+
+@few
+@given(
+    st.dictionaries(words, values | planted(), max_size=4),
+    st.sampled_from(
+        [
+            "^a",
+            "[0-9]$",
+            r"\b\d",
+            r"\Ba",
+            r"^$|x",
+            "(?m)^b",
+            r"[^y]z",
+            "(?s)a.b",
+            r"\\",
+            r"\A[0-9]",
+            r"[0-9]\z",
+            r"\\z?",
+            "0e|e0",
+            '"',
+            r"\.0",
+            "^[0-9]{2,}$",
+        ]
+    ),
+)
+def test_asking_all_texts_at_once_misses_nothing(value: JsonObject, pattern: str) -> None:
+    try:
+        one = redactor(duty("arguments", pattern=pattern))
+    except BadRedaction:
+        return
+    plan = one.plans["arguments"]
+    singly = replace(plan, texts=replace(plan.texts, lines=None))
+    assert one.arguments(value) == Redactor({**one.plans, "arguments": singly}).arguments(value)

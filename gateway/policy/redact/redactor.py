@@ -55,14 +55,16 @@ class Redactor:
         return _outcome(walk, new if isinstance(new, dict) else {})
 
     def result(self, result: JsonObject, fits: Fits | None = None) -> Redacted:
-        """A result of any method. `fits` checks structured content that changed; without it nothing is checked.
+        """A result of any method. `fits` comes from the tool's output schema, None where it has none.
 
-        Where it does not fit, placeholders of the same JSON type are tried before giving up.
+        Structured content that changed and does not fit is tried again with placeholders of the same JSON type. A tool
+        that promises structured content and answers in prose alone evades the pointers: its prose is withheld.
         """
-        done = self._answer(result, RESULT)
+        promised = fits is not None and result.get("isError") is not True
+        done = self._answer(result, RESULT, promised=promised)
         if fits is None or not _broken(result, done.value, fits):
             return done
-        typed = self._answer(result, RESULT, typed=True)
+        typed = self._answer(result, RESULT, promised=promised, typed=True)
         if not _broken(result, typed.value, fits):
             return typed
         return Redacted(typed.value, typed.hits, typed.withheld, fits=False)
@@ -90,13 +92,13 @@ class Redactor:
             new = {**new, "inputSchema": {"type": "object"}}
         return _outcome(walk, new)
 
-    def _answer(self, value: JsonObject, form: Form, *, typed: bool = False) -> Redacted:
+    def _answer(self, value: JsonObject, form: Form, *, promised: bool = False, typed: bool = False) -> Redacted:
         plan = self.plans["result"]
         if plan.nothing:
             return Redacted(value)
         walk = Walk(plan, typed=typed)
         new = read(walk, value, form)
-        if walk.unread and (walk.pointer_hits or not walk.payloads):
+        if walk.unread and (walk.pointer_hits or (promised and not walk.payloads)):
             walk = Walk(plan, typed=typed, withhold_prose=True)
             new = read(walk, value, form)
         return _outcome(walk, new)

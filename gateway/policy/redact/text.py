@@ -84,7 +84,8 @@ class PatternDuty:
 Found = tuple[int, int, PatternDuty]
 
 BLANKS = " \t\r\n\ufeff"
-_WHOLE_TEXT = re2.compile(r"\\[Az]|\(\?[a-zA-Z]*-")  # \A, \z, and flags taken away, of which one may be `m`
+_FLAGS_TAKEN_AWAY = re2.compile(r"\(\?[a-zA-Z]*-")  # one of them may be `m`
+_LINE_EDGES = {r"\A": "(?m:^)", r"\z": "(?m:$)"}
 
 
 class Tally:
@@ -193,14 +194,26 @@ def text_redactor(duties: tuple[PatternDuty, ...], patterns: Sequence[str], mark
 
 
 def _gate(patterns: Sequence[str], *, lines: bool = False) -> Regexp | None:
-    """One pattern for all. With `lines`, `^` and `$` hold at every line's ends, so that a text among lines is still found
-    by its edges; a pattern that insists on the edges of the whole text cannot be asked so.
+    """One pattern for all. With `lines`, the edges of a text are those of a line, so that a text among lines is found too;
+    a pattern that takes flags away cannot be asked so.
     """
-    if lines and any(_WHOLE_TEXT.search(pattern) for pattern in patterns):
+    if lines and any(_FLAGS_TAKEN_AWAY.search(pattern) for pattern in patterns):
         return None
     if not patterns or any(r"\Q" in pattern for pattern in patterns):  # an open quotation would swallow what follows
         return None
     try:
-        return _compiled(("(?m)" if lines else "") + "|".join(f"(?:{pattern})" for pattern in patterns))
+        return _compiled("|".join(f"(?m:{_by_lines(pattern)})" if lines else f"(?:{pattern})" for pattern in patterns))
     except BadRedaction:
         return None
+
+
+def _by_lines(pattern: str) -> str:
+    """`pattern` with the edges of a line where it names the edges of the text."""
+    pieces: list[str] = []
+    position = 0
+    while position < len(pattern):
+        width = 2 if pattern[position] == "\\" else 1  # a backslash and what it escapes are one
+        piece = pattern[position : position + width]
+        pieces.append(_LINE_EDGES.get(piece, piece))
+        position += width
+    return "".join(pieces)
