@@ -34,7 +34,7 @@ class Question:
     time_ns: int
     decision_id: str
     request_id: str
-    trace_id: str
+    trace_id: str | None  # None: the client sent none
     arguments: JsonObject | None = None  # None: phase list
     arguments_valid: bool | None = None
     result: JsonObject | None = None  # None: not phase result
