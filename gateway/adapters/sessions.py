@@ -16,8 +16,8 @@ from gateway.errors import Kind, Refusal
 from gateway.model import Notice
 from gateway.ports import Session
 
-MAX_NOTICES = 256  # waiting for a client that does not read; the oldest go first
-_REPEATABLE = "/list_changed"  # says the same however often it is said
+MAX_NOTICES = 256  # waiting for a client that does not read; the oldest messages go first, then the oldest news
+_NEWS = ("/list_changed", "/updated")  # says the same however often it is said, and must not be lost before chatter is
 
 
 def new_session_id() -> str:
@@ -43,10 +43,11 @@ class Mailbox:
         self.dropped = 0
 
     def put(self, notice: Notice) -> None:
-        if notice.method.endswith(_REPEATABLE) and notice in self._notices:
+        if notice.method.endswith(_NEWS) and notice in self._notices:
             return
         if len(self._notices) >= self._max_notices:
-            self._notices.popleft()
+            chatter = (at for at, one in enumerate(self._notices) if not one.method.endswith(_NEWS))
+            del self._notices[next(chatter, 0)]
             self.dropped += 1
         self._notices.append(notice)
         self._news.set()
