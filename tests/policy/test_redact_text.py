@@ -2,6 +2,7 @@
 
 import hmac
 
+import msgspec
 import pytest
 
 from gateway.model import Json
@@ -198,6 +199,17 @@ def test_what_is_nested_too_deeply_is_withheld() -> None:
     value: Json = "12"
     for _ in range(200):
         value = [value]
+    done = redactor(duty(r"\d+")).arguments({"a": value})
+    assert done.withheld == 1
+    assert "12" not in str(done.value)
+
+
+def test_depth_counts_through_json_in_texts_so_that_no_value_exhausts_the_stack() -> None:
+    value: Json = "12"
+    for _ in range(4):
+        for _ in range(100):
+            value = [value]
+        value = msgspec.json.encode(value).decode()
     done = redactor(duty(r"\d+")).arguments({"a": value})
     assert done.withheld == 1
     assert "12" not in str(done.value)

@@ -31,7 +31,7 @@ def _fields(walk: Walk, value: Json, states: States, form: Form) -> "Json | Remo
         reader = form.get(key)
         new_key = key if reader is not None else walk.key(key)
         if reader is None:
-            new = walk.value(member, below, 1)
+            new = walk.value(member, below)
         elif reader not in (_kept, _same) and below and (duty := walk.struck(below)) is not None and not isinstance(member, str):
             walk.tally.add(duty.index)
             walk.pointer_hits += 1

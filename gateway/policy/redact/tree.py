@@ -38,12 +38,13 @@ class Walk:
         self.unread = 0  # texts in which they could not be
         self.withheld = 0
         self._nested = 0
+        self._depth = 0  # over all nested texts together: each level is three frames of Python's thousand
         self._clean = False  # no pattern matches anywhere below here
         self._below: dict[tuple[States, str], States] = {}
 
     # --- anything ---
 
-    def value(self, value: Json, states: States, depth: int = 0) -> "Json | Removed":
+    def value(self, value: Json, states: States) -> "Json | Removed":
         """`value` redacted; `states` says where the pointers stand."""
         if self._clean and not states and not self.plan.pointers_reach_into_texts:
             return value
@@ -52,20 +53,22 @@ class Walk:
         if isinstance(value, str):
             return self.string(value)
         if isinstance(value, dict | list):
-            return self._container(value, states, depth)
+            return self._container(value, states)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return self._number(value)
         return value
 
-    def _container(self, value: dict[str, Json] | list[Json], states: States, depth: int) -> Json:
-        if depth > MAX_DEPTH:
+    def _container(self, value: dict[str, Json] | list[Json], states: States) -> Json:
+        if self._depth > MAX_DEPTH:
             self.withheld += 1
             return WITHHELD_DEPTH
         found_clean = not self._clean and self._is_clean(value)
         if found_clean and not states and not self.plan.pointers_reach_into_texts:
             return value
         self._clean = self._clean or found_clean
-        new = self._object(value, states, depth) if isinstance(value, dict) else self._array(value, states, depth)
+        self._depth += 1
+        new = self._object(value, states) if isinstance(value, dict) else self._array(value, states)
+        self._depth -= 1
         self._clean = self._clean and not found_clean
         return new
 
@@ -104,22 +107,22 @@ class Walk:
             self.payloads += 1
         return self.value(value, states | self.plan.start)
 
-    def _object(self, value: dict[str, Json], states: States, depth: int) -> Json:
+    def _object(self, value: dict[str, Json], states: States) -> Json:
         changed: dict[str, Json] = {}
         same = True
         for key, member in value.items():
             new_key = self.key(key)
-            new = self.value(member, self.below(states, key), depth + 1)
+            new = self.value(member, self.below(states, key))
             same = same and new is member and new_key is key
             if not isinstance(new, Removed) and not isinstance(new_key, Removed):
                 changed[new_key if new_key is key else self.free_key(key, new_key, changed, value)] = new
         return value if same else changed
 
-    def _array(self, value: list[Json], states: States, depth: int) -> Json:
+    def _array(self, value: list[Json], states: States) -> Json:
         changed: list[Json] = []
         same = True
         for index, member in enumerate(value):
-            new = self.value(member, self.below(states, str(index) if self.plan.paths.count_elements else "0"), depth + 1)
+            new = self.value(member, self.below(states, str(index) if self.plan.paths.count_elements else "0"))
             same = same and new is member
             if not isinstance(new, Removed):
                 changed.append(new)
