@@ -165,9 +165,9 @@ class StateGauges:
         self._opa_restarts.inc()
 
     def watch(self, readings: Mapping[str, Callable[[], float]]) -> None:
-        """Figures read at each scrape: audit_writable, audit_refused_records, sessions, streams, exchanges_in_flight."""
+        """Figures read at each scrape: audit_ok, audit_refused_records, sessions, streams, exchanges_in_flight."""
         gauges = {
-            "audit_writable": self._audit_ok,
+            "audit_ok": self._audit_ok,
             "audit_refused_records": self._audit_failures,
             "sessions": self._sessions,
             "streams": self._streams,

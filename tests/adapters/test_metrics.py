@@ -93,7 +93,7 @@ def test_the_policy_in_force_is_one_series_and_its_age_grows() -> None:
 
 def test_how_things_stand_is_read_at_each_scrape() -> None:
     metrics = _metrics()
-    metrics.state.watch({"audit_writable": lambda: 0.0, "sessions": lambda: 7})
+    metrics.state.watch({"audit_ok": lambda: 0.0, "sessions": lambda: 7})
     metrics.state.catalog(backend="crm", type="tool", items=5)
     metrics.state.backend_up(backend="crm", up=False)
     metrics.state.opa_restarted()
