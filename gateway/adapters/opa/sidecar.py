@@ -9,7 +9,7 @@ import ipaddress
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -92,11 +92,18 @@ class SidecarDecider:
     """Decides by the policies of a sidecar. Implements `ports.Decider`."""
 
     def __init__(
-        self, target: Target, limits: Limits, canaries: tuple[Canary, ...], on_event: Callable[[PolicyEvent], None]
+        self,
+        target: Target,
+        limits: Limits,
+        canaries: tuple[Canary, ...],
+        on_event: Callable[[PolicyEvent], None],
+        health: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._client = Client(target, limits)
         self._canaries = canaries
         self._on_event = on_event
+        self._health = health
+        self._well = True
         self._tasks = Tasks()
         self._looking = asyncio.Lock()
         self._revision: str | None = None
@@ -128,13 +135,13 @@ class SidecarDecider:
     async def start(self) -> None:
         """Ask the canaries, and go on asking. A sidecar that is not there yet is no reason not to start."""
         await self._look()
+        await self._examine()
         self._tasks.spawn(self._beat(), "sidecar-beat")
 
     def status(self) -> PolicyStatus:
+        problem = self._problem or ("" if self._well else "the sidecar's own health check fails (GET /health?bundles&plugins)")
         known: Literal["right", "unknown"] = "right" if self._revision is not None and not self._problem else "unknown"
-        return PolicyStatus(
-            self._revision, self._since_s, self._problem, "wrong" if self._misjudged else known, 0, self._rejection
-        )
+        return PolicyStatus(self._revision, self._since_s, problem, "wrong" if self._misjudged else known, 0, self._rejection)
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -146,6 +153,11 @@ class SidecarDecider:
         while True:
             await asyncio.sleep(BEAT_S)
             await self._look()
+            await self._examine()
+
+    async def _examine(self) -> None:
+        """OPA's own health check: it makes the gateway unready, while decisions go on as long as canaries hold."""
+        self._well = self._health is None or await self._health()
 
     async def _look(self, wanted: str | None = None) -> None:
         """Learn which revision answers now and let it decide if its canaries are right; nothing to do if that is `wanted`.

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gateway.adapters.opa import decider as decider_module
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
 from gateway.adapters.opa.findings import Finding, PolicyRejected
@@ -299,6 +300,22 @@ def test_a_killed_opa_is_restarted_by_itself_and_nothing_is_decided_meanwhile(op
             assert await cause_of(decider) == "decided"
             assert decider.status().restarts == 1
             assert [event.kind for event in events] == ["enforced", "restarted"]
+
+    within(10, main())
+
+
+def test_an_opa_that_hangs_for_good_is_killed_and_replaced(opa: str, policies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decider_module, "BEAT_S", 0.02)
+    monkeypatch.setattr(decider_module, "HUNG_BEATS", 2)
+
+    async def main() -> None:
+        async with deciding(opa, policies, deadline_s=0.1) as decider:
+            pid = decider.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            await until(lambda: decider.pid != pid and decider.status().ready)
+            assert await cause_of(decider) == "decided"
+            assert not alive(pid)
 
     within(10, main())
 
