@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from gateway.adapters.opa import policyset, snapshot
+from gateway.adapters.opa import canary, place, policyset, snapshot
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import Finding, PolicyRejected
@@ -26,7 +26,6 @@ POLL_S = 0.1  # an edit counts once it was seen unchanged twice: enforced within
 SETTLED_NS = 50_000_000  # a file younger than this may change once more under the same time stamp
 BEAT_S = 1.0  # between two looks at whether OPA still answers its canaries
 HUNG_BEATS = 10  # so many in a row without an answer: killed and restarted
-MAX_PLACE = 70  # bytes of the folder of temporary files: a socket's whole path has at most 103
 RETRY_S = 2.0  # after a failure that is no fault of the policy (disk full, OPA cannot be run)
 
 
@@ -130,7 +129,10 @@ class PolicySetDecider:
 
     async def _started(self) -> PolicySet | None:
         """A proved set of the files as they are now; None when they are those in force."""
-        folder = await asyncio.to_thread(self._new_folder)
+        try:
+            folder = await asyncio.to_thread(self._new_folder)
+        except OSError as error:
+            raise OpaUnusable(f"cannot prepare a policy set: {error}") from error
         try:
             copy = await policyset.copied(self._source, folder)
             if self._current is not None and copy.digest == self._current.built.digest:
@@ -147,9 +149,7 @@ class PolicySetDecider:
 
     def _new_folder(self) -> Path:
         if self._root is None:
-            place = tempfile.gettempdir()
-            place = place if len(place) <= MAX_PLACE else "/tmp"  # noqa: S108  # a fresh private folder below it
-            self._root = tempfile.TemporaryDirectory(prefix="mcp-opa-", dir=place, ignore_cleanup_errors=True)
+            self._root = place.private_folder()
         folder = Path(self._root.name, str(next(self._numbers)))
         folder.mkdir(mode=0o700)
         return folder
@@ -212,21 +212,26 @@ class PolicySetDecider:
 
     async def _beat(self) -> None:
         """Ask the canaries now and then: readiness shows what real questions would meet."""
-        silent = 0
+        silent = answered = 0
         while True:
             await asyncio.sleep(BEAT_S)
             current = self._current
             if current is None or not current.process.up:
                 continue
-            misjudged = await current.misjudged()
+            try:
+                misjudged = await current.misjudged()
+                silent = 0
+            except OpaUnusable as error:
+                misjudged = (Finding(canary.FILE, 0, str(error)),)
+                silent = silent + 1 if current.answered == answered else 0  # one that is only busy still answers somebody
+            answered = current.answered
             if current is not self._current:
                 continue
             if misjudged and not self._misjudged:
                 log.error("OPA does not answer its canaries: %s", misjudged[0].message)
             self._misjudged = misjudged
-            silent = silent + 1 if misjudged else 0
             if silent >= HUNG_BEATS:
-                log.error("OPA has not answered rightly %d times in a row: it is killed and restarted", silent)
+                log.error("OPA has not answered anybody for %d beats: it is killed and restarted", silent)
                 current.process.kill()
                 silent = 0
 

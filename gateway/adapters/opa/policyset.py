@@ -73,6 +73,7 @@ class PolicySet:
     def __init__(self, built: Built, process: OpaProcess) -> None:
         self.built = built
         self.process = process
+        self.answered = 0  # decisions so far
         self._leases = 0
         self._unused = asyncio.Event()
         self._unused.set()
@@ -85,18 +86,17 @@ class PolicySet:
         self._leases += 1
         self._unused.clear()
         try:
-            return await self.process.decide(document)
+            verdict = await self.process.decide(document)
+            self.answered += 1
+            return verdict
         finally:
             self._leases -= 1
             if self._leases == 0:
                 self._unused.set()
 
     async def misjudged(self) -> tuple[Finding, ...]:
-        """Which canaries are answered wrong now."""
-        try:
-            return await _wrong(self.built, self.process)
-        except OpaUnusable as error:
-            return (Finding(canary.FILE, 0, str(error)),)
+        """Which canaries are answered wrong now. Raises `OpaUnusable` when they are not answered at all."""
+        return await _wrong(self.built, self.process)
 
     async def drain(self, within_s: float) -> None:
         """Wait for the decisions under way, then end the process and delete the set's files."""

@@ -55,7 +55,7 @@ def stamp(source: Source) -> Stamp:
     """The state of the files now. Unreadable ones are left out; the copy will name them."""
     told = []
     for root in (source.folder, source.schemas, source.capabilities, source.canaries):
-        for path in _files(root) if root else ():
+        for path in _files(root, whole=False) if root else ():
             try:
                 status = path.stat()
             except OSError:
@@ -123,23 +123,32 @@ def _contents(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield name, _read(path)
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """The files below `root` in order, hidden ones left out; links are followed, as mounted configuration needs."""
+def _files(root: Path, *, whole: bool = True) -> Iterator[Path]:
+    """The files below `root` in order, hidden ones left out; links are followed, as mounted configuration needs.
+
+    `whole`: a folder that cannot be read, or too many files, is a reason to refuse; what is left out might have been a denial.
+    """
     if not root.is_dir():
         yield root
         return
     count = 0
-    for folder, below, names in os.walk(root, followlinks=True):
+    for folder, below, names in os.walk(root, followlinks=True, onerror=_unreadable if whole else None):
         below[:] = sorted(name for name in below if not name.startswith("."))
         for name in sorted(names):
             if name.startswith("."):
                 continue
             count += 1
-            if count > MAX_FILES:
+            if count > MAX_FILES and whole:
                 raise PolicyRejected(
                     (Finding(str(root), 0, f"more than {MAX_FILES} files: is this the folder of the policies?"),)
                 )
+            if count > MAX_FILES:
+                return
             yield Path(folder, name)
+
+
+def _unreadable(error: OSError) -> None:
+    raise PolicyRejected((Finding(str(error.filename), 0, f"cannot be read: {error.strerror}"),)) from error
 
 
 def _read(path: Path) -> bytes:
