@@ -1,4 +1,4 @@
-"""Whether a verified caller may use a surface at all. Asked after authentication, so that a refusal is recorded by name."""
+"""Whether a verified caller may use a surface at all: 403, not 401, since another login would not help."""
 
 from collections.abc import Collection
 

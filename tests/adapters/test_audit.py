@@ -17,8 +17,10 @@ import pytest
 
 from gateway.adapters.audit import AuditBusy, AuditLog, AuditSpec
 from gateway.adapters.audit.strangers import Tally, prefix
-from gateway.audit_record import Refused, Started, Strangers
+from gateway.audit_record import Refused, Started, Strangers, Who
 from gateway.errors import Unrecorded
+from gateway.identity.grant import ANONYMOUS
+from gateway.model import Caller, Identity, Subject
 
 ROOT = Path(__file__).parents[2]
 VALIDATOR = jsonschema.Draft202012Validator(json.loads((ROOT / "schemas" / "audit.json").read_text()))
@@ -381,6 +383,20 @@ def test_each_stranger_is_either_written_or_counted(tmp_path: Path) -> None:
             {"source": "192.0.2.0/24", "cause": "expired", "count": 2},
             {"source": "198.51.100.0/24", "cause": "expired", "count": 1},
         ]
+
+    _run(main)
+
+
+def test_refusals_of_anonymous_callers_are_strangers_and_those_of_known_ones_are_not(tmp_path: Path) -> None:
+    async def main() -> None:
+        audit = AuditLog(AuditSpec(tmp_path, strangers_singles=0))
+        await audit.start(START)
+        for subject in (ANONYMOUS, Subject("user", Identity("https://id.example.com", "alice"), "jwt")):
+            who = Who(Caller(subject, None, "192.0.2.1"))
+            await audit.write(Refused("parse", "parse", 400, "192.0.2.1", who=who).record())
+        await audit.close()
+        assert [line.get("subject", {}).get("id") for line in _lines(tmp_path)] == [None, "alice", None]
+        assert [line["counts"][0]["count"] for line in _lines(tmp_path, "strangers")] == [1]
 
     _run(main)
 

@@ -126,6 +126,14 @@ def test_a_bad_credential_does_not_become_an_anonymous_caller() -> None:
     _run(main)
 
 
+def test_a_key_for_one_surface_opens_no_other() -> None:
+    async def main() -> None:
+        refusal = await _refusal(_front(), KEY, "open")
+        assert (refusal.kind, refusal.cause, refusal.headers) == (Kind.FORBIDDEN_SURFACE, "credential_surface", {})
+
+    _run(main)
+
+
 def test_only_a_trusted_workload_may_name_its_end_user() -> None:
     async def main() -> None:
         caller = await _caller(_front(), TRUSTED_KEY, **{"x-end-user": "alice"})
