@@ -62,10 +62,14 @@ class Book:
         self.sequence += len(lines)
         del self._notes[:notes]
 
-    def close(self) -> None:
+    def sync(self) -> None:
+        """Have what was written reach the disk, at the end. Not at each rotation: that would hold the event loop for long."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -95,7 +99,7 @@ class Book:
         path = self._spec.folder / file_name(self._spec.kind, begun_ns=now_ns, writer=self._writer, sequence=self.sequence + 1)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)  # of an attempt that failed after creating it: it holds no line, or the sequence would be higher
-        descriptor = create(path)
+        descriptor = create(path, sync=self._spec.sync)
         unused = self._path if self._size == 0 else None
         self.close()
         if unused is not None:

@@ -54,11 +54,12 @@ def claim(folder: Path) -> int:
     return descriptor
 
 
-def create(path: Path) -> int:
-    """A new file, only ours, appended to; the folder is synced, so that it survives a power cut. Raises `OSError`."""
+def create(path: Path, *, sync: bool) -> int:
+    """A new file, only ours, appended to; with `sync` its name survives a power cut, too. Raises `OSError`."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(path, flags, 0o600)
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
     return descriptor
 
 

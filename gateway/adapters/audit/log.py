@@ -117,8 +117,9 @@ class AuditLog:
             log.error("the audit's last line could not be written: %s", self._failing)
         if self._committer is not None:
             await self._committer.close()
-        self._book.close()
-        self._strangers_book.close()
+        for book in (self._book, self._strangers_book):
+            await asyncio.to_thread(book.sync)
+            book.close()
         os.close(self._lock)
         self._lock = None
 
