@@ -320,3 +320,20 @@ def test_several_bundles_make_one_revision_and_one_without_makes_none() -> None:
             assert await outcome(client) == Verdict(1, "")
 
     asyncio.run(main())
+
+
+def test_a_connection_handed_to_one_who_is_cancelled_at_that_moment_is_not_lost() -> None:
+    async def main() -> None:
+        async with answering(always(response(GOOD)), Limits(deadline_s=0.5, connections=1)) as client:
+
+            async def first() -> None:
+                await outcome(client)
+                second.cancel()  # the connection was handed over in this very step
+
+            running = asyncio.ensure_future(first())
+            second = asyncio.ensure_future(client.ask(DOCUMENT))
+            await running
+            assert await asyncio.gather(second, return_exceptions=True) != [VERDICT]
+            assert await outcome(client) == VERDICT
+
+    asyncio.run(main())
