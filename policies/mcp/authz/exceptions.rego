@@ -1,6 +1,8 @@
 # METADATA
 # title: What the facts except from the rules, and what they block
-# description: Read from `mcp.facts`, which the organisation changes without a release of rules. An entry that cannot be read excepts nothing.
+# description: |
+#   Read from `mcp.facts`, which the organisation changes without a release of rules. An entry that cannot be read
+#   excepts nothing.
 package mcp.authz.exceptions
 
 # METADATA
@@ -31,6 +33,7 @@ waived(refusal) if {
 
 # METADATA
 # title: Positions that a block hides, as if a rule had
+# scope: document
 blocked := {"facts/blocks": _blocked_positions} if count(_blocked_positions) > 0
 
 blocked := {} if count(_blocked_positions) == 0

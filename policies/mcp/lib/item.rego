@@ -19,6 +19,7 @@ labels(resource) := {label | some label in _facts(resource).labels}
 
 # METADATA
 # title: The item is what was reviewed
+# scope: document
 # description: |
 #   A resource that no list shows has no definition of its own; it is what was reviewed if its template was. An item
 #   without facts, without a reviewed fingerprint, or with another one is not.
@@ -36,6 +37,7 @@ _template(resource) := data.mcp.facts.items[resource.backend].resource_template[
 
 # METADATA
 # title: The item is in a table of keys by type
+# scope: document
 # description: A resource is meant as well when the template that it matches is in the table, since templates make resources.
 among(resource, table) if key(resource) in table[resource.type]
 
