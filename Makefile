@@ -1,14 +1,17 @@
 # Everything a fresh machine needs is made here: Python >= 3.11 with venv, make and git are enough.
 PYTHON ?= python3
 BIN := .venv/bin
+OPA_BINARY = $(shell $(PYTHON) tools/binaries.py opa)
+REGAL_BINARY = $(shell $(PYTHON) tools/binaries.py regal)
+CAPABILITIES := tools/opa/capabilities.json
 
 .PHONY: help
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .venv/.ready: pyproject.toml requirements.txt
-	@echo "installing the gateway and its tools into .venv …"
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
+	@echo "installing the gateway and its tools into .venv (about half a minute, once) …"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -19,3 +22,27 @@ which-opa: ## the OPA binary in use (found, or built at the pinned version)
 	@$(PYTHON) tools/binaries.py opa
 which-regal: ## the Regal binary in use
 	@$(PYTHON) tools/binaries.py regal
+
+.PHONY: demo run
+demo: .venv/.ready ## a short session of three identities against two MCP servers, then stop
+	@OPA="$(OPA_BINARY)" $(BIN)/python -m examples.demo play
+run: .venv/.ready ## the same servers and gateway, left running, with how to connect
+	@OPA="$(OPA_BINARY)" $(BIN)/python -m examples.demo run
+
+.PHONY: test lint types policy pytest
+test: lint types policy pytest ## everything that CI checks
+lint: .venv/.ready
+	@echo "== ruff" && $(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
+types: .venv/.ready
+	@echo "== mypy" && $(BIN)/mypy
+policy: .venv/.ready
+	@echo "== opa fmt, opa check, opa test with coverage, regal"
+	@$(OPA_BINARY) fmt --fail --list policies policy_tests deploy/opa
+	@$(OPA_BINARY) check --strict --schema schemas --capabilities $(CAPABILITIES) policies
+	@$(OPA_BINARY) check --strict --schema schemas policies policy_tests deploy/opa
+	@$(OPA_BINARY) test --fail-on-empty --schema schemas policies policy_tests deploy/opa
+	@$(OPA_BINARY) test --coverage --threshold 100 --format json policies policy_tests deploy/opa > .coverage-policy.json \
+		|| { $(PYTHON) -c 'import json; [print(f, sorted(r["start"]["row"] for r in c.get("not_covered", []))) for f, c in json.load(open(".coverage-policy.json"))["files"].items() if c.get("not_covered")]'; echo "policies are not covered by tests to 100 %"; exit 1; }
+	@$(REGAL_BINARY) lint policies policy_tests deploy/opa
+pytest: .venv/.ready
+	@OPA="$(OPA_BINARY)" $(BIN)/pytest -q

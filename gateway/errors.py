@@ -116,15 +116,19 @@ class Refusal(Exception):
         data: Json = None,
         cause: str = "",
         headers: Mapping[str, str] | None = None,
+        code: int | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
+        self._code = code  # an application's own, instead of the table's
         self.message = message
         self.data = data
         self.cause = cause or kind.value
         self.headers = dict(headers or {})
 
     def code(self, era: Era) -> int:
+        if self._code is not None:
+            return self._code
         row = WIRE[self.kind]
         return row.modern_code if era == "modern" else row.legacy_code
 

@@ -3,7 +3,8 @@
 Each says what it guarantees and what it raises. Nothing here is optional: an adapter that cannot keep a promise raises.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -142,3 +143,15 @@ class Sessions(Protocol):
         ...
 
     def end(self, session_id: str) -> None: ...
+
+    def at_end(self, session_id: str, release: Callable[[], None]) -> None:
+        """Call `release` when the session ends, however it ends."""
+        ...
+
+
+class Concurrency(Protocol):
+    """What one caller may have under way at a time."""
+
+    def slot(self, kind: Literal["exchanges", "streams"], key: str) -> AbstractContextManager[None]:
+        """A place for as long as the block runs. Raises `Refusal(BUSY)` at the cap."""
+        ...

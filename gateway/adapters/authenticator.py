@@ -20,7 +20,6 @@ from gateway.identity.claims import granted
 from gateway.identity.credential import as_end_user, bearer
 from gateway.identity.grant import ANONYMOUS, CANARY_ISSUER, Grant, Rejected
 from gateway.identity.signing_keys import KeySet
-from gateway.identity.surfaces import check_surface
 from gateway.identity.tokens import TrustedIssuer, Unverified
 from gateway.model import Caller
 
@@ -138,7 +137,7 @@ class Front:
         self._clock_s = clock_s
 
     async def authenticate(self, headers: Sequence[tuple[str, str]], *, surface: str, peer_ip: str) -> Caller:
-        """See the port. Raises `Refusal(FORBIDDEN_SURFACE)` for a good credential that does not reach `surface`."""
+        """See the port. Whether the caller may use the surface is asked next, when it is known by name (`check_surface`)."""
         access = self._surfaces.get(surface, SurfaceAccess())
         token_sent = True
         try:
@@ -150,9 +149,7 @@ class Front:
                 raise Rejected("issuer", "The token's issuer is not trusted here.")
         except Rejected as rejected:
             raise self._refusal(rejected, surface, access, token_sent=token_sent) from rejected
-        caller = Caller(grant.subject, grant.agent_id, peer_ip, grant.surfaces, grant.expires_at_s)
-        check_surface(caller, surface)
-        return caller
+        return Caller(grant.subject, grant.agent_id, peer_ip, grant.surfaces, grant.expires_at_s)
 
     async def _grant(self, token: str | None, access: SurfaceAccess) -> Grant:
         if token is None:

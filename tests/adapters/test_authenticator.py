@@ -20,6 +20,7 @@ from gateway.adapters.jwks import FileSource, KeyRing, KeyTimes, UrlSource
 from gateway.errors import Kind, Refusal
 from gateway.identity.api_keys import ApiKey, issued
 from gateway.identity.grant import NamesUsers
+from gateway.identity.surfaces import check_surface
 from gateway.identity.tokens import TrustedIssuer
 from gateway.model import Caller, Identity, Subject
 
@@ -128,8 +129,10 @@ def test_a_bad_credential_does_not_become_an_anonymous_caller() -> None:
 
 def test_a_key_for_one_surface_opens_no_other() -> None:
     async def main() -> None:
-        refusal = await _refusal(_front(), KEY, "open")
-        assert (refusal.kind, refusal.cause, refusal.headers) == (Kind.FORBIDDEN_SURFACE, "credential_surface", {})
+        caller = await _front().authenticate([("authorization", f"Bearer {KEY}")], surface="open", peer_ip="192.0.2.7")
+        with pytest.raises(Refusal) as refused:
+            check_surface(caller, "open")
+        assert (refused.value.kind, refused.value.cause) == (Kind.FORBIDDEN_SURFACE, "credential_surface")
 
     _run(main)
 

@@ -1,0 +1,49 @@
+"""`python -m examples.demo play` shows the gateway at work and ends; `run` leaves it up."""
+
+import asyncio
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from examples.demo import play
+from examples.demo.stack import stack
+
+CONNECT = """\
+The gateway listens at {url} (metrics and readiness: {operations}). Audit log: {audit}
+
+  analyst    Authorization: Bearer {analyst}
+  engineer   Authorization: Bearer {engineer}
+  unknown    Authorization: Bearer {unknown}
+
+Claude Code    claude mcp add --transport http gateway {url} --header "Authorization: Bearer {analyst}"
+Cursor         .cursor/mcp.json:
+               {{"mcpServers": {{"gateway": {{"url": "{url}", "headers": {{"Authorization": "Bearer {analyst}"}}}}}}}}
+MCP Inspector  npx @modelcontextprotocol/inspector --cli {url} --transport http \\
+                 --header "Authorization: Bearer {analyst}" --method tools/list
+
+Edit a file under policies/ and call again: it is enforced within a second. Ctrl-C ends everything.
+"""
+
+
+def main() -> int:
+    what = sys.argv[1] if len(sys.argv) == 2 else ""
+    if what == "play":
+        with tempfile.TemporaryDirectory(prefix="mcp-gateway-demo-") as folder, stack(Path(folder)) as running:
+            asyncio.run(play.session(running))
+        return 0
+    if what == "run":
+        folder = Path(".run").resolve()
+        with stack(folder, port=8080, operations_port=9090) as running:
+            print(CONNECT.format(url=running.url, operations=running.operations_url, audit=running.audit_folder, **running.keys))
+            try:
+                threading.Event().wait()
+            except KeyboardInterrupt:
+                print("\nending …")
+        return 0
+    print("usage: python -m examples.demo play|run", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""What exists, kept fresh in the background: every backend by itself, so that a dead one costs its own items only.
+
+Readers get a frozen view and never wait. A new catalog replaces the old one whole, and whoever listens is told what changed.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.adapters.tasks import Tasks
+from gateway.catalog.items import read_items
+from gateway.catalog.merge import TYPES, Catalog, Part
+from gateway.catalog.surface import SurfaceError, SurfaceSpec, View, view
+from gateway.errors import BackendFailed, Refusal
+from gateway.model import Change, Item, ItemType, Json, JsonObject, Listing
+from gateway.ports import Backends
+
+log = logging.getLogger("gateway.catalog")
+
+KINDS: dict[str, tuple[ItemType, ...]] = {
+    "tools": ("tool",),
+    "prompts": ("prompt",),
+    "resources": ("resource", "resource_template"),
+}
+MAX_PAGES = 200
+FIRST_RETRY_S = 0.5
+MIN_TTL_S = 5.0
+COALESCE_S = 0.05  # a burst of list_changed is one refresh
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    refresh_s: float = 60.0
+    stale_s: float = 300.0
+    max_items: int = 5000  # of one type at one backend
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogChange:
+    """What a new catalog differs in, for listeners, metrics and the audit."""
+
+    before: str
+    after: str
+    surfaces: tuple[str, ...]
+    kinds: tuple[str, ...]
+    counts: tuple[tuple[str, str, int], ...]  # (backend, type, items)
+    detail: JsonObject
+
+
+class LiveCatalogs:
+    """Implements `ports.Catalogs`."""
+
+    def __init__(
+        self,
+        backends: Backends,
+        names: Sequence[str],
+        surfaces: Sequence[SurfaceSpec],
+        freshness: Freshness,
+        on_change: Callable[[CatalogChange], None],
+    ) -> None:
+        self._backends = backends
+        self._names = tuple(names)
+        self._surfaces = tuple(surfaces)
+        self._freshness = freshness
+        self._on_change = on_change
+        self._tasks = Tasks()
+        self._catalog = Catalog({}, self._names)
+        self._views = {spec.name: view(self._catalog, spec) for spec in self._surfaces}
+        self._wanted = {name: asyncio.Event() for name in self._names}
+        self._tried = {name: asyncio.Event() for name in self._names}
+
+    def view(self, surface: str) -> View:
+        return self._views[surface]
+
+    async def start(self) -> None:
+        for name in self._names:
+            self._tasks.spawn(self._keep(name), f"catalog of {name}")
+
+    async def started(self, deadline_s: float) -> None:
+        """Wait until every backend answered or failed once, at most `deadline_s`."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                for tried in self._tried.values():
+                    await tried.wait()
+        except TimeoutError:
+            log.warning("not every backend answered within %g s; their items follow when they do", deadline_s)
+
+    async def close(self) -> None:
+        await self._tasks.close()
+
+    def refresh(self, change: Change) -> None:
+        """A backend said that a list changed."""
+        if change.backend in self._wanted:
+            self._wanted[change.backend].set()
+
+    # --- one backend ---
+
+    async def _keep(self, name: str) -> None:
+        pause_s, good_s = FIRST_RETRY_S, time.monotonic()
+        while True:
+            self._wanted[name].clear()
+            try:
+                part = await self._fetched(name)
+            except (BackendFailed, Refusal) as failed:
+                log.warning("the items of %s cannot be fetched: %s", name, failed)
+                if time.monotonic() - good_s > self._freshness.stale_s or name not in self._catalog.parts:
+                    self._publish(name, None)
+                self._tried[name].set()
+                await self._wait(name, pause_s * random.uniform(0.8, 1.2))  # noqa: S311 — spreads load, guards nothing
+                pause_s = min(pause_s * 2, self._freshness.refresh_s)
+                continue
+            pause_s, good_s = FIRST_RETRY_S, time.monotonic()
+            self._publish(name, part)
+            self._tried[name].set()
+            await self._wait(name, self._due_s(part) * random.uniform(0.9, 1.0))  # noqa: S311
+
+    def _due_s(self, part: Part) -> float:
+        """Until the shortest freshness that the backend granted ends; our own where it granted none."""
+        granted = [ttl_ms / 1000 for ttl_ms in part.ttl_ms.values() if ttl_ms > 0]
+        return max(MIN_TTL_S, min([self._freshness.refresh_s, *granted]))
+
+    async def _wait(self, name: str, for_s: float) -> None:
+        try:
+            async with asyncio.timeout(for_s):
+                await self._wanted[name].wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(COALESCE_S)
+
+    async def _fetched(self, name: str) -> Part:
+        items: dict[ItemType, tuple[Item, ...]] = {}
+        ttl_ms: dict[ItemType, int] = {}
+        for type in TYPES:
+            items[type], ttl_ms[type] = await self._walked(name, type)
+        return Part(name, items, ttl_ms)
+
+    async def _walked(self, name: str, type: ItemType) -> tuple[tuple[Item, ...], int]:
+        """All pages of one list, bounded; a cursor that comes twice ends the walk."""
+        found: dict[str, Item] = {}
+        ttl_ms: int | None = None
+        cursor: str | None = None
+        seen: set[str] = set()
+        for _ in range(MAX_PAGES):
+            listing = await self._backends.page(name, type, cursor, "")
+            self._take(listing, found)
+            ttl_ms = listing.ttl_ms if ttl_ms is None else min(ttl_ms, listing.ttl_ms)
+            cursor = listing.next_cursor
+            if cursor is None:
+                break
+            if cursor in seen or len(found) >= self._freshness.max_items:
+                log.warning("%s: the list of its %ss loops or is over %d items; the rest is left out", name, type, len(found))
+                break
+            seen.add(cursor)
+        return tuple(found.values())[: self._freshness.max_items], ttl_ms or 0
+
+    def _take(self, listing: Listing, found: dict[str, Item]) -> None:
+        items, dropped = read_items(listing)
+        for item in items:
+            found.setdefault(item.id, item)
+        for each in dropped:
+            log.warning("%s: %s %r is not offered: %s", each.backend, each.type, each.name, each.reason)
+
+    # --- all of them ---
+
+    def _publish(self, name: str, part: Part | None) -> None:
+        """Put a backend's new part, or its absence, into force."""
+        before = self._catalog
+        parts = {each: own for each, own in before.parts.items() if each != name}
+        if part is not None:
+            parts[name] = part
+        now = Catalog(parts, tuple(each for each in self._names if each not in parts))
+        try:
+            views = {spec.name: view(now, spec) for spec in self._surfaces}
+        except SurfaceError as error:
+            log.error("the items of %s cannot be shown, so what was known of it stays: %s", name, error)
+            return
+        old_views, self._views, self._catalog = self._views, views, now
+        detail, kinds = _difference(before.parts.get(name), part)
+        surfaces = tuple(each for each in views if views[each].items != old_views[each].items)
+        if not kinds and before.missing == now.missing:
+            return
+        counts = tuple((name, type, len(part.items.get(type, ())) if part else 0) for type in TYPES)
+        self._on_change(CatalogChange(before.version, now.version, surfaces, kinds, counts, {"backend": name, **detail}))
+
+
+def _difference(before: Part | None, after: Part | None) -> tuple[JsonObject, tuple[str, ...]]:
+    """What was added, removed and changed, by id, and the kinds of list that it concerns."""
+    detail: dict[str, list[Json]] = {"added": [], "removed": [], "changed": []}
+    kinds = []
+    for kind, types in KINDS.items():
+        old = {item.id: item.fingerprint for type in types for item in (before.items.get(type, ()) if before else ())}
+        new = {item.id: item.fingerprint for type in types for item in (after.items.get(type, ()) if after else ())}
+        if old != new:
+            kinds.append(kind)
+        detail["added"] += sorted(new.keys() - old.keys())
+        detail["removed"] += sorted(old.keys() - new.keys())
+        detail["changed"] += sorted(each for each in old.keys() & new.keys() if old[each] != new[each])
+    said: JsonObject = {name: list[Json](ids) for name, ids in detail.items() if ids}
+    if after is None:
+        said["missing"] = True
+    return said, tuple(kinds)

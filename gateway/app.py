@@ -1,0 +1,183 @@
+"""The gateway put together: what it starts, in which order, what it tells whom when something changes, and how it ends."""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import version
+
+from gateway import assembly
+from gateway.adapters.backends import BackendSet
+from gateway.adapters.catalogs import CatalogChange, Freshness, LiveCatalogs
+from gateway.adapters.concurrency import Concurrency
+from gateway.adapters.limits import MemoryLimiter
+from gateway.adapters.metrics import Metrics, Words
+from gateway.adapters.opa.status import PolicyEvent
+from gateway.adapters.operations import Check, Operations
+from gateway.adapters.sessions import MemorySessions, SessionLimits
+from gateway.adapters.tasks import Tasks
+from gateway.audit_record import Changed, Record, Started
+from gateway.errors import Unrecorded
+from gateway.exchange.listen import Listeners
+from gateway.exchange.memory import ListMemory, Redactors, Validators
+from gateway.exchange.parts import Bounds, Ports
+from gateway.front.endpoint import Door, Endpoint
+from gateway.front.routing import routes
+from gateway.model import Change, JsonObject
+from gateway.settings.model import Settings
+from gateway.wire.methods import METHODS
+
+log = logging.getLogger("gateway")
+
+SWEEP_S = 10.0
+
+
+class Gateway:
+    """Everything that runs in one process, from `start` to `close`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tasks = Tasks()
+        self._listeners = Listeners(self._unwatch)
+        self._metrics = Metrics(Words(methods=[each.name for each in METHODS], backends=tuple(settings.backends)))
+        self._audit = assembly.audit_log(settings)
+        self._tokens = assembly.access_tokens(settings)
+        self._decider = assembly.decider(settings, self._policy_told)
+        info: JsonObject = {"name": settings.server_name, "version": version("mcp-gateway")}
+        self._backends = BackendSet(assembly.backend_specs(settings), on_change=self._backend_told, client_info=info)
+        self._catalogs = LiveCatalogs(
+            self._backends,
+            tuple(settings.backends),
+            assembly.surface_specs(settings),
+            Freshness(settings.catalog.refresh_s, settings.catalog.stale_s, settings.catalog.max_items),
+            self._catalog_told,
+        )
+        limits = settings.limits
+        self._sessions = MemorySessions(SessionLimits(limits.sessions_per_caller, limits.sessions_in_all, limits.session_idle_s))
+        self._concurrency = Concurrency({"exchanges": limits.exchanges_per_caller, "streams": limits.streams_per_caller})
+        ports = Ports(
+            decider=self._decider,
+            backends=self._backends,
+            catalogs=self._catalogs,
+            limiter=MemoryLimiter(),
+            audit=self._audit,
+            meter=self._metrics,
+            memory=ListMemory(),
+            redactors=Redactors(secrets.token_bytes(32)),
+            validators=Validators(),
+            server_info=info,
+            cursor_key=secrets.token_bytes(32),
+            bounds=Bounds(limits.list_page_items, limits.subscriptions_per_stream, limits.held_notices),
+        )
+        door = Door(
+            ports=ports,
+            authenticator=assembly.authenticator(settings, self._tokens),
+            sessions=self._sessions,
+            concurrency=self._concurrency,
+            listeners=self._listeners,
+            body_limits=assembly.body_limits(settings),
+            hosts=assembly.hosts(settings),
+            origins=frozenset(settings.listen.allowed_origins),
+            body_timeout_s=limits.body_timeout_s,
+            keep_alive_s=limits.keep_alive_s,
+        )
+        self.front = routes(
+            {name: Endpoint(door, name, frozenset(surface.groups)) for name, surface in settings.surfaces.items()}
+        )
+        self.operations = Operations(metrics=self._metrics.exposition, checks=self.checks)
+
+    async def start(self) -> None:
+        """Audit first: what happens from here on is recorded. Backends and policy may still be down; the gateway heals."""
+        started = Started(version("mcp-gateway"), assembly.digest(self._settings), self._settings.audit.durability, os.getpid())
+        await self._audit.start(started.record())
+        self._tokens.start()
+        await asyncio.gather(self._decider.start(), self._backends.start())
+        await self._catalogs.start()
+        await self._catalogs.started(self._settings.catalog.start_wait_s)
+        self._tasks.spawn(self._upkeep(), "upkeep")
+        self._metrics.state.watch(
+            {
+                "sessions": partial(len, self._sessions),
+                "streams": partial(len, self._listeners),
+                "audit_ok": lambda: float(self._audit.state().ok),
+            }
+        )
+
+    def end_streams(self) -> None:
+        """Let open streams end in order, so that the listener can close."""
+        self._listeners.end_all()
+
+    async def close(self) -> None:
+        await self._tasks.close()
+        await self._catalogs.close()
+        await self._backends.close()
+        await self._decider.close()
+        await self._tokens.close()
+        await self._audit.close()
+
+    def checks(self) -> Sequence[Check]:
+        """Ready: a call could be decided, recorded and answered right now. A backend that is down is told, not a reason."""
+        policy = self._decider.status()
+        audit = self._audit.state()
+        problem = policy.problem or f"revision {policy.revision}"
+        checks = [Check("policy", policy.ready, problem), Check("audit", audit.ok, audit.detail)]
+        if policy.rejection is not None:
+            findings = "; ".join(f"{each.file}:{each.line}: {each.message}" for each in policy.rejection.findings)
+            checks.append(Check("policy-edit", True, f"the newest edit is not in force: {findings}"))
+        for status in self._backends.status():
+            detail = f"{status.state}, era {status.era or 'unknown'}" + (f": {status.last_error}" if status.last_error else "")
+            checks.append(Check(f"backend {status.name}", True, detail))
+        for issuer, failure in self._tokens.failures().items():
+            checks.append(Check(f"issuer {issuer}", True, failure))
+        return checks
+
+    # --- what is told when something changes ---
+
+    def _policy_told(self, event: PolicyEvent) -> None:
+        state = self._metrics.state
+        if event.kind == "restarted":
+            state.opa_restarted()
+            return
+        findings = [f"{each.file}:{each.line}: {each.message}" for each in event.findings]
+        detail: JsonObject = {"findings": [*findings]} if findings else {"took_ms": round(event.took_s * 1e3, 1)}
+        accepted = event.kind == "enforced"
+        if accepted and event.revision is not None:
+            state.policy(revision=event.revision, since_s=time.time(), now=time.time)
+            self._listeners.policy_changed()
+        else:
+            state.policy_rejected()
+        self._record(Changed("policy", accepted, before=event.previous, after=event.revision, detail=detail))
+
+    def _backend_told(self, change: Change) -> None:
+        if change.kind == "updated":
+            self._listeners.resource_updated(change)
+        else:
+            self._catalogs.refresh(change)
+
+    def _catalog_told(self, change: CatalogChange) -> None:
+        for backend, type, count in change.counts:
+            self._metrics.state.catalog(backend=backend, type=type, items=count)
+        self._listeners.catalog_changed(change.surfaces, change.kinds)
+        self._record(Changed("catalog", True, before=change.before, after=change.after, detail=change.detail))
+
+    def _unwatch(self, backend: str, uri: str) -> None:
+        self._tasks.spawn(self._backends.unwatch(backend, uri), "end of a subscription")
+
+    def _record(self, record: Record) -> None:
+        self._tasks.spawn(self._written(record), "audit of a change")
+
+    async def _written(self, record: Record) -> None:
+        try:
+            await self._audit.write(record.record())
+        except Unrecorded:
+            log.error("a change could not be recorded: %s", record)
+
+    async def _upkeep(self) -> None:
+        while True:
+            for status in self._backends.status():
+                self._metrics.state.backend_up(backend=status.name, up=status.state == "up")
+            self._sessions.sweep()
+            await asyncio.sleep(SWEEP_S)

@@ -1,0 +1,58 @@
+"""Public names and back: every item of every backend under one name that says whose it is.
+
+Tools and prompts: `<backend>__<name>`. A backend's name has no underscore, so the first `__` divides it, whatever follows.
+Resources: `gw-<backend>+<uri>`, a prefix, so that templates and sub-resources stay what they are; `ui://` stays `ui://`.
+"""
+
+import re
+
+from gateway.errors import Kind, Refusal
+
+SEPARATOR = "__"
+NAME = re.compile(r"[A-Za-z0-9_.\-]{1,128}")  # 2026-07-28, server/tools: tool names
+_BACKEND = re.compile(r"[a-z][a-z0-9]{0,23}")
+_PUBLIC_URI = re.compile(r"gw-([a-z][a-z0-9]{0,23})\+(.+)", re.DOTALL)
+_PUBLIC_UI = re.compile(r"ui://gw-([a-z][a-z0-9]{0,23})\.(.*)", re.DOTALL)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+_AMBIGUOUS = re.compile(r"%2e|%2f|%5c|%00|%25", re.IGNORECASE)  # read as `.`, `/`, `\` or `%` by one reader and not by another
+_FORBIDDEN = re.compile(r"[^\x21-\x7e]|[\\<>\"^`{|}]")  # RFC 3986: none of them stands in a URI unescaped
+
+
+def public_name(backend: str, name: str) -> str:
+    return f"{backend}{SEPARATOR}{name}"
+
+
+def split_name(public: str) -> tuple[str, str] | None:
+    """Backend and its own name; None: no name of ours."""
+    backend, separator, name = public.partition(SEPARATOR)
+    return (backend, name) if separator and name and _BACKEND.fullmatch(backend) else None
+
+
+def public_uri(backend: str, uri: str) -> str:
+    """Also for URI templates."""
+    if uri.startswith("ui://"):
+        return f"ui://gw-{backend}.{uri.removeprefix('ui://')}"
+    return f"gw-{backend}+{uri}"
+
+
+def split_uri(public: str) -> tuple[str, str] | None:
+    """Backend and its own URI; None: no URI of ours."""
+    ui = _PUBLIC_UI.fullmatch(public)
+    if ui is not None:
+        return ui[1], f"ui://{ui[2]}"
+    match = _PUBLIC_URI.fullmatch(public)
+    return (match[1], match[2]) if match is not None else None
+
+
+def is_uri(text: str) -> bool:
+    """An absolute URI by its look; what it means is the backend's to say."""
+    return _SCHEME.match(text) is not None and not _FORBIDDEN.search(text)
+
+
+def check_uri(uri: str) -> None:
+    """Refuse what two readers could read differently, rather than mend it. Raises `Refusal(INVALID_PARAMS)`."""
+    if not is_uri(uri):
+        raise Refusal(Kind.INVALID_PARAMS, "uri must be an absolute URI in ASCII, with other characters percent-encoded")
+    path = uri.split("?", 1)[0].split("#", 1)[0]
+    if _AMBIGUOUS.search(path) or any(segment in {".", ".."} for segment in re.split(r"[/:+]", path)):
+        raise Refusal(Kind.INVALID_PARAMS, "uri must not have dot segments, or an encoded dot, slash, backslash or percent sign")

@@ -1,0 +1,121 @@
+"""`mcp-gateway`: the command line. Exit code 0: done; 1: it did not work; 2: it was asked wrongly."""
+
+import json
+import logging
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from gateway import pinning
+from gateway.adapters.audit.files import AuditBusy
+from gateway.app import Gateway
+from gateway.front.serving import Listener, serve
+from gateway.identity.api_keys import SECRET_BYTES, issued
+from gateway.settings.load import SettingsError, load
+from gateway.settings.model import Settings
+
+log = logging.getLogger("gateway")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="One MCP endpoint in front of many MCP servers; every list, call, read and get is a Rego decision.",
+)
+catalog = typer.Typer(no_args_is_help=True, help="What the backends offer.")
+keys = typer.Typer(no_args_is_help=True, help="API keys of workloads.")
+app.add_typer(catalog, name="catalog")
+app.add_typer(keys, name="keys")
+
+SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="MCP_GATEWAY_SETTINGS", help="the settings file")]
+
+
+@app.command("serve")
+def serve_command(settings: SettingsFile = Path("gateway.yaml")) -> None:
+    """Run the gateway until it is told to stop.
+
+    Example: mcp-gateway serve --settings gateway.yaml
+    """
+    read = _settings(settings)
+    logging.basicConfig(level=read.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    try:
+        uvloop.run(_serve(read))
+    except (SettingsError, AuditBusy, OSError, ValueError) as error:
+        raise _failed(str(error)) from error
+
+
+@catalog.command("pin")
+def pin_command(
+    settings: SettingsFile = Path("gateway.yaml"),
+    backend: Annotated[list[str] | None, typer.Option("--backend", "-b", help="only this backend (may be repeated)")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print what changed as JSON")] = False,
+) -> None:
+    """Accept the backends' definitions as they are now: write their fingerprints into the facts of the policy folder.
+
+    Until then the shipped policy hides new and changed items from all but reviewers.
+    Example: mcp-gateway catalog pin --settings gateway.yaml --backend crm
+    """
+    read = _settings(settings)
+    try:
+        changes = uvloop.run(pinning.pin(read, tuple(backend or read.backends)))
+    except (SettingsError, pinning.PinFailed, OSError) as error:
+        raise _failed(str(error)) from error
+    if as_json:
+        typer.echo(json.dumps([change.members() for change in changes]))
+        return
+    for change in changes:
+        typer.echo(f"{change.what:9} {change.backend} {change.type} {change.name}")
+    typer.echo(f"{len(changes)} changes written to {pinning.pins(read.policy.folder)}")
+
+
+@keys.command("create")
+def create_key(id: Annotated[str, typer.Argument(help="letters and digits that name the key")]) -> None:
+    """Make an API key: the token is shown once, the entry for `identity.api_keys` holds only its hash.
+
+    Example: mcp-gateway keys create ci
+    """
+    try:
+        token, digest = issued(id, secrets.token_bytes(SECRET_BYTES))
+    except ValueError as error:
+        raise _failed(str(error), 2) from error
+    typer.echo(
+        f"token (shown once): {token}\nentry for identity.api_keys:\n  - id: {id}\n    sha256: {digest}\n    subject: {id}"
+    )
+
+
+async def _serve(settings: Settings) -> None:
+    gateway = Gateway(settings)
+    try:
+        await gateway.start()
+        listen, operations = settings.listen, settings.operations
+        await serve(
+            Listener(gateway.front, listen.host, listen.port, listen.tls_cert, listen.tls_key),
+            Listener(gateway.operations, operations.host, operations.port),
+            before_end=gateway.end_streams,
+        )
+    finally:
+        await gateway.close()
+
+
+def _settings(path: Path) -> Settings:
+    try:
+        return load(path)
+    except SettingsError as error:
+        raise _failed(str(error), 2) from error
+
+
+def _failed(message: str, code: int = 1) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(code)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Asks the policy and reads its answer. Every question of every exchange goes through here, and none goes unanswered:
+what is not a usable answer raises `Undecided`, and is counted by its cause.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.errors import Undecided
+from gateway.exchange.draft import Draft
+from gateway.exchange.parts import Exchange, Ports
+from gateway.model import Decision, JsonObject, Phase, Resource
+from gateway.policy import decision as answer
+from gateway.policy import document
+from gateway.policy.document import CHUNK, Question
+
+PER_BACKEND = frozenset({"status", "late"})  # causes that one backend's rule can have
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a list's decisions say, by position in the list that was asked about."""
+
+    visible: frozenset[int]
+    decisions: tuple[tuple[tuple[int, ...], Decision], ...]  # (positions asked, their decision)
+    lost: tuple[str, ...]  # backends whose part stayed undecided
+
+
+def question(  # noqa: PLR0913 — each member of the document is said by name
+    x: Exchange,
+    resources: Sequence[Resource],
+    *,
+    phase: Phase,
+    action: str | None = None,
+    arguments: JsonObject | None = None,
+    arguments_valid: bool | None = None,
+    result: JsonObject | None = None,
+    now_ns: int,
+) -> Question:
+    """The question of one phase of `x`; its decision id is minted here."""
+    return Question(
+        caller=x.caller,
+        action_name=action or x.method.name,
+        phase=phase,
+        resources=tuple(resources),
+        arguments=arguments,
+        arguments_valid=arguments_valid,
+        result=result,
+        surface=x.view.surface,
+        protocol=x.message.version,
+        client=x.message.client,
+        time_ns=now_ns,
+        decision_id=secrets.token_hex(16),
+        request_id=x.id,
+        trace_id=x.trace_id,
+    )
+
+
+async def ask(ports: Ports, draft: Draft, asked: Question) -> Decision:
+    """The decision on one question. Raises `Undecided`."""
+    started = time.perf_counter()
+    try:
+        verdict = await ports.decider.decide(document.serialised(asked))
+        decided = answer.read(
+            verdict.result,
+            asked=len(asked.resources),
+            phase=asked.phase,
+            revision=verdict.revision,
+            decision_id=asked.decision_id,
+        )
+    except Undecided as undecided:
+        ports.meter.undecided(cause=undecided.cause)
+        draft.undecided(asked.decision_id, asked.phase, undecided.cause)
+        raise
+    finally:
+        spent_s = time.perf_counter() - started
+        draft.decision_s += spent_s
+        ports.meter.decision(phase=asked.phase, duration_s=spent_s)
+    draft.decided(asked.phase, decided)
+    return decided
+
+
+async def ask_list(ports: Ports, draft: Draft, whole: Question) -> Seen:
+    """Decide a whole list, in chunks, all of one policy revision. A backend whose rule fails is lost, the others are not.
+
+    Raises `Undecided` when nothing could be decided: a list that failed is an error, never an empty list.
+    """
+    if not whole.resources:
+        return Seen(frozenset(), (), ())
+    for _ in range(2):
+        positions = range(len(whole.resources))
+        parts = [tuple(positions[start : start + CHUNK]) for start in range(0, len(positions), CHUNK)]
+        seen = _joined(await asyncio.gather(*(_ask_part(ports, draft, whole, part) for part in parts)))
+        if len({decision.revision for _, decision in seen.decisions}) == 1:
+            return seen
+    draft.undecided(whole.decision_id, whole.phase, "revision")
+    ports.meter.undecided(cause="revision")
+    raise Undecided("revision", "the policy changed twice while one list was decided")
+
+
+async def _ask_part(ports: Ports, draft: Draft, whole: Question, part: tuple[int, ...]) -> Seen:
+    try:
+        decision = await _remembered(ports, draft, _about(whole, part))
+    except Undecided as undecided:
+        if undecided.cause not in PER_BACKEND:
+            raise
+        return await _ask_by_backend(ports, draft, whole, part)
+    return _seen(part, decision)
+
+
+async def _ask_by_backend(ports: Ports, draft: Draft, whole: Question, part: tuple[int, ...]) -> Seen:
+    """One backend's broken rule costs that backend's items only: ask again, backend by backend."""
+    by_backend: dict[str, list[int]] = {}
+    for position in part:
+        by_backend.setdefault(whole.resources[position].backend or "", []).append(position)
+    answers: list[Seen] = []
+    for backend, positions in by_backend.items():
+        try:
+            decision = await _remembered(ports, draft, _about(whole, tuple(positions)))
+        except Undecided as undecided:
+            if undecided.cause not in PER_BACKEND:
+                raise
+            answers.append(Seen(frozenset(), (), (backend,)))
+        else:
+            answers.append(_seen(tuple(positions), decision))
+    return _merged(answers)
+
+
+async def _remembered(ports: Ports, draft: Draft, asked: Question) -> Decision:
+    """The decision on a list, from memory where the same document was decided by the same policy within 10 s."""
+    revision = ports.decider.revision
+    if revision is None:
+        return await ask(ports, draft, asked)
+    key = document.memory_key(asked, revision)
+    known = ports.memory.find(key)
+    if known is not None:
+        draft.decided(asked.phase, known)
+        return known
+    decision = await ask(ports, draft, asked)
+    if decision.revision == revision:
+        ports.memory.keep(key, decision)
+    return decision
+
+
+def _about(whole: Question, part: tuple[int, ...]) -> Question:
+    if len(part) == len(whole.resources):
+        return whole
+    return replace(whole, resources=tuple(whole.resources[each] for each in part), decision_id=secrets.token_hex(16))
+
+
+def _seen(part: tuple[int, ...], decision: Decision) -> Seen:
+    return Seen(frozenset(part[each] for each in decision.visible), ((part, decision),), ())
+
+
+def _merged(answers: Sequence[Seen]) -> Seen:
+    return Seen(
+        visible=frozenset().union(*(each.visible for each in answers)),
+        decisions=tuple(pair for each in answers for pair in each.decisions),
+        lost=tuple(dict.fromkeys(name for each in answers for name in each.lost)),
+    )
+
+
+def _joined(answers: Sequence[Seen]) -> Seen:
+    merged = _merged(answers)
+    if not merged.decisions:
+        raise Undecided("status", "no backend's part of the list could be decided")
+    return merged

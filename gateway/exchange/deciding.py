@@ -1,0 +1,161 @@
+"""From a target to a permit: decide, plan the duties, redact the arguments, decide once more if that changed anything.
+
+What was decided last is what is forwarded. A permit exists only for a request that the policy allows as it stands.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from gateway.errors import Kind, Refusal, Undecided
+from gateway.exchange.asking import ask, question
+from gateway.exchange.draft import Draft
+from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.target import Target, unknown
+from gateway.model import Item, JsonObject
+from gateway.policy.obligations import Duties
+from gateway.policy.redact import BadRedaction, Redactor
+from gateway.policy.ruling import Permitted, Refused, Ruling, StepUp, Unseen, ruling
+from gateway.policy.wording import denied, withheld_text
+from gateway.wire.params import check_param_headers
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The policy's leave for exactly this request, and what it costs."""
+
+    target: Target
+    arguments: JsonObject
+    duties: Duties
+    redactor: Redactor  # of results and messages
+
+
+async def permitted(ports: Ports, x: Exchange, draft: Draft, target: Target) -> Permit:
+    """Raises `Refusal` (unknown, denied, step-up, undecided); nothing was forwarded then."""
+    duties = await _duties(ports, x, draft, target, target.arguments)
+    arguments = _redacted(ports, draft, duties, target.arguments)
+    if arguments is not target.arguments:
+        duties = await _duties(ports, x, draft, target, arguments)
+        if _redacted(ports, draft, duties, arguments) is not arguments:
+            raise _undecided(ports, draft, Undecided("unstable", "redaction changed the arguments a second time"))
+    draft.arguments = arguments
+    for carried in duties.carried:
+        ports.meter.obligation(type=carried.type)
+    return Permit(target, arguments, duties, redactor(ports, draft, duties))
+
+
+async def inspected(ports: Ports, x: Exchange, draft: Draft, permit: Permit, result: JsonObject) -> Redactor:
+    """Ask again, with the result. The redactor for it, result duties included; raises `Refusal(RESULT_WITHHELD)`."""
+    target = permit.target
+    asked = question(
+        x,
+        (target.resource,),
+        phase="result",
+        arguments=permit.arguments,
+        arguments_valid=arguments_valid(ports, target, permit.arguments),
+        result=result,
+        now_ns=ports.now_ns(),
+    )
+    try:
+        ruled = ruling(await ask(ports, draft, asked), phase="result", scopes=x.caller.subject.scopes)
+        draft.duties = permit.duties.with_result(ruled.duties)
+        if isinstance(ruled, Permitted):
+            return ports.redactors.compiled(draft.duties.result_redactions)
+    except BadRedaction as error:
+        ports.meter.undecided(cause="unknown_duty")
+        raise withheld("the policy could not judge it", "unknown_duty") from error
+    except Undecided as undecided:
+        raise withheld("the policy could not judge it", undecided.cause) from undecided
+    denials = ruled.denials if isinstance(ruled, Refused | StepUp) else ()
+    for denial in denials:
+        ports.meter.denial(rule=denial.rule, code=denial.code)
+    raise Refusal(Kind.RESULT_WITHHELD, withheld_text(denials), cause=denials[0].code if denials else "invisible")
+
+
+def withheld(reason: str, cause: str) -> Refusal:
+    """Says that the action was carried out, or agents would do it again."""
+    return Refusal(Kind.RESULT_WITHHELD, f"{withheld_text()} Reason: {reason}.", cause=cause)
+
+
+def arguments_valid(ports: Ports, target: Target, arguments: JsonObject) -> bool:
+    """Whether the arguments satisfy the item's own schema; a prompt's are its required names, all of them text."""
+    item = target.item
+    if item is None:
+        return target.resource.type in {"resource", "resource_template"}
+    if item.type == "tool":
+        return ports.validators.arguments_valid(item, arguments)
+    if item.type == "prompt":
+        return required_arguments(item) <= arguments.keys() and all(isinstance(each, str) for each in arguments.values())
+    return True
+
+
+def required_arguments(item: Item) -> frozenset[str]:
+    declared = item.definition.get("arguments")
+    named = [each for each in declared if isinstance(each, dict)] if isinstance(declared, list) else []
+    return frozenset(str(each["name"]) for each in named if each.get("required") is True)
+
+
+async def _duties(ports: Ports, x: Exchange, draft: Draft, target: Target, arguments: JsonObject) -> Duties:
+    asked = question(
+        x,
+        (target.resource,),
+        phase="request",
+        arguments=arguments if target.known else {},
+        arguments_valid=arguments_valid(ports, target, arguments),
+        now_ns=x.started_ns,
+    )
+    try:
+        decision = await ask(ports, draft, asked)
+        ruled = ruling(decision, phase="request", scopes=x.caller.subject.scopes)
+    except Undecided as undecided:
+        raise _undecided(ports, draft, undecided) from undecided
+    draft.duties = ruled.duties
+    return _permitted_or_raise(ports, x, target, ruled)
+
+
+def _permitted_or_raise(ports: Ports, x: Exchange, target: Target, ruled: Ruling) -> Duties:
+    if isinstance(ruled, Unseen) or not target.known:
+        raise unknown(target)
+    if target.item is not None and target.item.type == "tool" and x.message.era == "modern":
+        # Ladder rung 13, only now: before this point the answer would have told of a hidden tool.
+        check_param_headers(target.item.definition.get("inputSchema"), target.arguments, x.message.param_headers)
+    match ruled:
+        case Permitted():
+            return ruled.duties
+        case StepUp():
+            raise Refusal(Kind.INSUFFICIENT_SCOPE, denied(ruled.denials), data={"scopes": list(ruled.scopes)})
+        case Refused():
+            for denial in ruled.denials:
+                ports.meter.denial(rule=denial.rule, code=denial.code)
+            raise Refusal(Kind.DENIED, denied(ruled.denials), cause=ruled.denials[0].code if ruled.denials else "not_allowed")
+        case _:
+            assert_never(ruled)
+
+
+def _redacted(ports: Ports, draft: Draft, duties: Duties, arguments: JsonObject) -> JsonObject:
+    if not duties.argument_redactions:
+        return arguments
+    try:
+        outcome = ports.redactors.compiled(duties.argument_redactions).arguments(arguments)
+    except BadRedaction as error:
+        raise _undecided(ports, draft, Undecided("unknown_duty", str(error))) from error
+    draft.hits.extend(outcome.hits)
+    return outcome.value
+
+
+def redactor(ports: Ports, draft: Draft, duties: Duties) -> Redactor:
+    """Compiled before anything is forwarded: a pattern found bad afterwards would be too late."""
+    try:
+        return ports.redactors.compiled(duties.result_redactions)
+    except BadRedaction as error:
+        raise _undecided(ports, draft, Undecided("unknown_duty", str(error))) from error
+
+
+def _undecided(ports: Ports, draft: Draft, undecided: Undecided) -> Refusal:
+    if not draft.undecided_by:  # found here; the others were counted where they were asked
+        ports.meter.undecided(cause=undecided.cause)
+        draft.undecided("", "request", undecided.cause)
+    return Refusal(
+        Kind.UNDECIDED,
+        "The policy gave no decision, so nothing was done. Try again in a moment; tell the gateway's operator if it stays so.",
+        cause=undecided.cause,
+    )

@@ -1,0 +1,259 @@
+"""Streams of changes: `subscriptions/listen` of modern clients, the GET stream of legacy sessions.
+
+A listener is told that a list changed only when what *it* may see of it changed, and of a resource only while it may see it.
+What is pending is a set, not a queue: a thousand changes while a client is slow are one message, and nothing grows.
+"""
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+
+from gateway.errors import BackendFailed, Kind, Refusal, Undecided
+from gateway.exchange.asking import ask_list, question
+from gateway.exchange.draft import Draft
+from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.target import linked, listed
+from gateway.model import Change, ItemType, Json, JsonObject, Notice, Reply, Resource
+
+SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
+KINDS: dict[str, tuple[ItemType, ...]] = {
+    "tools": ("tool",),
+    "prompts": ("prompt",),
+    "resources": ("resource", "resource_template"),
+}
+FILTERS = {"tools": "toolsListChanged", "prompts": "promptsListChanged", "resources": "resourcesListChanged"}
+LIST_METHODS = {"tools": "tools/list", "prompts": "prompts/list", "resources": "resources/list"}
+SPREAD_S_PER_LISTENER = 0.002  # a policy change asks for every listener's view anew: not all in one moment
+MAX_SPREAD_S = 2.0
+
+
+@dataclass(eq=False, slots=True)
+class Listener:
+    """One open stream: what it wants, what is pending for it, and what it saw last."""
+
+    x: Exchange
+    kinds: frozenset[str]
+    resources: dict[tuple[str, str], str] = field(default_factory=dict)  # (backend, its URI) -> public URI
+    pending: set[str] = field(default_factory=set)  # kinds
+    updated: set[str] = field(default_factory=set)  # public URIs
+    seen: dict[str, str | None] = field(default_factory=dict)  # kind -> digest of what was visible
+    spread_s: float = 0.0
+    ended: bool = False
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self, kinds: Iterable[str] = (), updated: Iterable[str] = (), spread_s: float = 0.0) -> None:
+        self.pending.update(self.kinds.intersection(kinds))
+        self.updated.update(updated)
+        self.spread_s = spread_s
+        self.woken.set()
+
+    def end(self) -> None:
+        self.ended = True
+        self.woken.set()
+
+
+class Listeners:
+    """All open streams, and the legacy sessions' subscriptions."""
+
+    def __init__(self, release: Callable[[str, str], None]) -> None:
+        self._release = release  # tells a backend that a URI is watched by one less
+        self._open: set[Listener] = set()
+        self._streams: dict[str, Listener] = {}  # session id -> its GET stream
+        self._subscribed: dict[str, dict[str, tuple[str, str]]] = {}  # session id -> public URI -> (backend, its URI)
+
+    def open(self, listener: Listener) -> None:
+        self._open.add(listener)
+        session = listener.x.session
+        if session is not None:
+            before = self._streams.get(session.id)
+            if before is not None:
+                before.end()  # one stream per session: the newer one is the one that the client reads
+            self._streams[session.id] = listener
+            listener.resources.update({place: uri for uri, place in self._subscribed.get(session.id, {}).items()})
+
+    def close(self, listener: Listener) -> None:
+        self._open.discard(listener)
+        session = listener.x.session
+        if session is not None and self._streams.get(session.id) is listener:
+            del self._streams[session.id]
+
+    def subscribe(self, session_id: str, public_uri: str, place: tuple[str, str]) -> bool:
+        """False: it was subscribed already."""
+        subscribed = self._subscribed.setdefault(session_id, {})
+        if public_uri in subscribed:
+            return False
+        subscribed[public_uri] = place
+        if session_id in self._streams:
+            self._streams[session_id].resources[place] = public_uri
+        return True
+
+    def unsubscribe(self, session_id: str, public_uri: str) -> tuple[str, str] | None:
+        place = self._subscribed.get(session_id, {}).pop(public_uri, None)
+        if place is not None and session_id in self._streams:
+            self._streams[session_id].resources.pop(place, None)
+        return place
+
+    def subscriptions(self, session_id: str) -> int:
+        return len(self._subscribed.get(session_id, {}))
+
+    def session_ended(self, session_id: str) -> None:
+        """Ends its stream, and what it had subscribed to."""
+        if session_id in self._streams:
+            self._streams[session_id].end()
+        for backend, uri in self._subscribed.pop(session_id, {}).values():
+            self._release(backend, uri)
+
+    def catalog_changed(self, surfaces: Iterable[str], kinds: Iterable[str]) -> None:
+        named, which = frozenset(surfaces), tuple(kinds)
+        for listener in self._open:
+            if listener.x.view.surface in named:
+                listener.wake(which)
+
+    def resource_updated(self, change: Change) -> None:
+        """A backend tells of a URI, or of one below it (2026-07-28, patterns/subscriptions: sub-resources)."""
+        if change.uri is None:
+            return
+        for listener in self._open:
+            for backend, uri in tuple(listener.resources):
+                if backend == change.backend and (change.uri == uri or change.uri.startswith(uri.rstrip("/") + "/")):
+                    listener.wake(updated=(listener.x.view.publish_uri(backend, change.uri),))
+                    break
+
+    def policy_changed(self) -> None:
+        spread_s = min(MAX_SPREAD_S, SPREAD_S_PER_LISTENER * len(self._open))
+        for listener in self._open:
+            listener.wake(KINDS, spread_s=spread_s)
+
+    def end_all(self) -> None:
+        for listener in tuple(self._open):
+            listener.end()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+
+async def listened(ports: Ports, listeners: Listeners, x: Exchange, listener: Listener) -> AsyncGenerator[Notice | Reply, None]:
+    """`subscriptions/listen`: the acknowledgement, then changes, then (when the gateway ends it) the result."""
+    assert x.message.id is not None
+    meta: JsonObject = {SUBSCRIPTION_ID: x.message.id}
+    async with AsyncExitStack() as leaving:
+        for backend, uri in listener.resources:
+            await _watch(ports, backend, uri, leaving)
+        yield Notice("notifications/subscriptions/acknowledged", {"notifications": _acknowledged(listener), "_meta": meta})
+        async for notice in changes(ports, listeners, listener):
+            yield Notice(notice.method, {**notice.params, "_meta": meta})
+    server = {"io.modelcontextprotocol/serverInfo": dict(ports.server_info)}
+    yield Reply({"resultType": "complete", "_meta": {**meta, **server}})
+
+
+async def changes(ports: Ports, listeners: Listeners, listener: Listener) -> AsyncGenerator[Notice, None]:
+    """The changes that concern `listener`, until it or its credential ends."""
+    listeners.open(listener)
+    try:
+        for kind in listener.kinds:
+            listener.seen[kind] = await _digest(ports, listener, kind)
+        while await _woken(listener):
+            if listener.spread_s:
+                await asyncio.sleep(random.uniform(0, listener.spread_s))  # noqa: S311 — spreads load, guards nothing
+                listener.spread_s = 0.0
+            kinds, updated = sorted(listener.pending), sorted(listener.updated)
+            listener.pending.clear()
+            listener.updated.clear()
+            for kind in kinds:
+                now = await _digest(ports, listener, kind)
+                if now is not None and now != listener.seen.get(kind):
+                    listener.seen[kind] = now
+                    yield Notice(f"notifications/{kind}/list_changed", {})
+            for uri in await _visible(ports, listener, updated):
+                yield Notice("notifications/resources/updated", {"uri": uri})
+    finally:
+        listeners.close(listener)
+
+
+async def _woken(listener: Listener) -> bool:
+    """Wait for something to do; False when the stream should end."""
+    expires_at_s = listener.x.caller.expires_at_s
+    if listener.ended:
+        return False
+    try:
+        async with asyncio.timeout(None if expires_at_s is None else max(0.0, expires_at_s - time.time())):
+            await listener.woken.wait()
+    except TimeoutError:
+        return False
+    listener.woken.clear()
+    return not listener.ended
+
+
+async def honoured(ports: Ports, x: Exchange, draft: Draft) -> Listener:
+    """The part of the filter that the policy lets the subject have. Raises `Refusal`."""
+    wanted = x.message.params.get("notifications")
+    asked = wanted if isinstance(wanted, dict) else {}
+    kinds = frozenset(kind for kind, member in FILTERS.items() if asked.get(member) is True)
+    uris = asked.get("resourceSubscriptions")
+    listener = Listener(x, kinds)
+    if not isinstance(uris, list) or not uris:
+        return listener
+    if len(uris) > ports.bounds.subscriptions_per_stream:
+        raise Refusal(
+            Kind.INVALID_PARAMS, f"resourceSubscriptions: at most {ports.bounds.subscriptions_per_stream} URIs on one stream"
+        )
+    resources = [linked(x.view, str(uri)) for uri in uris]
+    try:
+        seen = await ask_list(ports, draft, question(x, resources, phase="list", now_ns=x.started_ns))
+    except Undecided as undecided:
+        message = "The policy gave no decision on these resources. Try again in a moment."
+        raise Refusal(Kind.UNDECIDED, message, cause=undecided.cause) from undecided
+    for position in sorted(seen.visible):
+        resource = resources[position]
+        if resource.backend is not None and resource.uri is not None:
+            listener.resources[resource.backend, resource.uri] = resource.public_name
+    return listener
+
+
+def _acknowledged(listener: Listener) -> JsonObject:
+    honoured: JsonObject = {FILTERS[kind]: True for kind in FILTERS if kind in listener.kinds}
+    if listener.resources:
+        honoured["resourceSubscriptions"] = list[Json](listener.resources.values())
+    return honoured
+
+
+async def _watch(ports: Ports, backend: str, uri: str, leaving: AsyncExitStack) -> None:
+    """A backend that cannot be asked now tells nothing now; its adapter asks again when it is back."""
+    try:
+        await ports.backends.watch(backend, uri)
+    except BackendFailed:
+        return
+    leaving.push_async_callback(ports.backends.unwatch, backend, uri)
+
+
+async def _digest(ports: Ports, listener: Listener, kind: str) -> str | None:
+    """Of everything of this kind that the subject may see now; None when the policy cannot tell."""
+    x = replace(listener.x, view=ports.catalogs.view(listener.x.view.surface), started_ns=ports.now_ns())
+    items = [item for type in KINDS[kind] for item in x.view.items.get(type, ())]
+    asked = question(x, [listed(item) for item in items], phase="list", action=LIST_METHODS[kind], now_ns=x.started_ns)
+    try:
+        seen = await ask_list(ports, Draft(), asked)
+    except Undecided:
+        return None
+    whole = hashlib.sha256()
+    for position in sorted(seen.visible):
+        whole.update(items[position].modern)
+    return whole.hexdigest()
+
+
+async def _visible(ports: Ports, listener: Listener, uris: list[str]) -> list[str]:
+    """Those of `uris` that the subject may still see."""
+    if not uris:
+        return []
+    x = replace(listener.x, view=ports.catalogs.view(listener.x.view.surface), started_ns=ports.now_ns())
+    resources: list[Resource] = [linked(x.view, uri) for uri in uris]
+    asked = question(x, resources, phase="list", action="resources/list", now_ns=x.started_ns)
+    try:
+        seen = await ask_list(ports, Draft(), asked)
+    except Undecided:
+        return []
+    return [uris[position] for position in sorted(seen.visible)]

@@ -1,0 +1,88 @@
+"""What may be kept between exchanges, each in a bounded store that forgets the oldest first.
+
+A list decision is remembered under the hash of its whole document and the policy revision; a call's never is.
+"""
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from gateway.model import Decision, Item, Json, JsonObject
+from gateway.policy.duty import Redaction
+from gateway.policy.redact import Redactor, compile_redactions
+from gateway.policy.schema_check import Validator, compiled
+
+V = TypeVar("V")
+
+
+class Bounded(Generic[V]):
+    """A mapping of at most `size` entries, least recently used out first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._entries: OrderedDict[object, V] = OrderedDict()
+
+    def find(self, key: object) -> V | None:
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries.move_to_end(key)
+        return entry
+
+    def keep(self, key: object, value: V) -> V:
+        self._entries[key] = value
+        if len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+        return value
+
+
+class ListMemory(Bounded[Decision]):
+    """Decisions on lists, by the hash of their document."""
+
+    def __init__(self, size: int = 2048) -> None:
+        super().__init__(size)
+
+
+class Redactors:
+    """Compiled redactions: patterns are compiled once, not per exchange. Raises `BadRedaction`."""
+
+    def __init__(self, hash_key: bytes, size: int = 512) -> None:
+        self._hash_key = hash_key
+        self._kept: Bounded[Redactor] = Bounded(size)
+
+    def compiled(self, redactions: tuple[Redaction, ...]) -> Redactor:
+        key = _frozen_redactions(redactions)
+        return self._kept.find(key) or self._kept.keep(key, compile_redactions(redactions, self._hash_key))
+
+
+class Validators:
+    """Compiled input schemas, by the fingerprint of their item."""
+
+    def __init__(self, size: int = 4096) -> None:
+        self._kept: Bounded[Validator] = Bounded(size)
+
+    def arguments_valid(self, item: Item, arguments: JsonObject) -> bool:
+        return self._of(item, "inputSchema").valid(arguments)
+
+    def result_valid(self, item: Item, structured: Json) -> bool:
+        return self._of(item, "outputSchema").valid(structured)
+
+    def _of(self, item: Item, member: str) -> Validator:
+        key = (item.id, item.fingerprint, member)
+        return self._kept.find(key) or self._kept.keep(key, compiled(item.definition.get(member)))
+
+
+def _frozen_redactions(redactions: tuple[Redaction, ...]) -> object:
+    """A key that is equal exactly for equal redactions; `value` may be any JSON, so its text stands for it."""
+    return tuple(
+        (
+            each.rule,
+            each.code,
+            each.target,
+            each.pointer,
+            each.pattern,
+            each.except_pattern,
+            each.action,
+            repr(each.value),
+            each.binary,
+        )
+        for each in redactions
+    )

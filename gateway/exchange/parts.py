@@ -1,0 +1,60 @@
+"""What every exchange works with: the ports, and the facts about one exchange that do not change while it runs."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.catalog.surface import View
+from gateway.exchange.memory import ListMemory, Redactors, Validators
+from gateway.model import Caller, Json, Message
+from gateway.ports import Audit, Backends, Catalogs, Decider, Limiter, Meter, Session
+from gateway.wire.methods import Method
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one exchange may hold; each is a setting."""
+
+    list_page_items: int = 1000
+    subscriptions_per_stream: int = 100
+    held_notices: int = 256
+    resource_pages: int = 20  # backend pages walked for one page of resources/list, so that none comes back empty
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The outside, as the pipeline sees it, and what it remembers between exchanges."""
+
+    decider: Decider
+    backends: Backends
+    catalogs: Catalogs
+    limiter: Limiter
+    audit: Audit
+    meter: Meter
+    memory: ListMemory
+    redactors: Redactors
+    validators: Validators
+    server_info: Mapping[str, Json]
+    cursor_key: bytes
+    bounds: Bounds = Bounds()
+    now_ns: Callable[[], int] = time.time_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One client message and all it causes."""
+
+    id: str
+    message: Message
+    method: Method
+    caller: Caller
+    view: View
+    trace_id: str | None
+    started_ns: int  # wall clock, for the record and the document
+    started_s: float = field(default_factory=time.perf_counter)
+    session: Session | None = None  # legacy only
+
+    @property
+    def progress_token(self) -> int | str | None:
+        token = self.message.meta.get("progressToken")
+        return token if isinstance(token, int | str) and not isinstance(token, bool) else None

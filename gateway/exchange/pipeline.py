@@ -1,0 +1,150 @@
+"""THE pipeline: one client message in, its answer out, every way it can end recorded.
+
+    resolve → build the document → decide → plan duties → redact arguments (and decide once more) → limits
+    → record intent → forward → each message of the answer under its duties → decide the result → record outcome → answer
+
+Authentication and parsing come before it (the front); nothing after it can change what it yields.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+
+from gateway.errors import Kind, Refusal, Unrecorded
+from gateway.exchange import recording
+from gateway.exchange.deciding import Permit, permitted, withheld
+from gateway.exchange.draft import Draft
+from gateway.exchange.listen import Listeners, honoured, listened
+from gateway.exchange.listing import listing
+from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.relaying import Final, relayed
+from gateway.exchange.subscribing import subscribed
+from gateway.exchange.target import resolve
+from gateway.model import JsonObject, Notice, Reply
+from gateway.ports import Charge
+from gateway.wire import json
+
+AS_TOOL_RESULT = frozenset({Kind.DENIED, Kind.LIMITED, Kind.RESULT_WITHHELD})
+"""Refusals of a tools/call that the model should read and adapt to (2025-06-18 on, server/tools: error handling)."""
+
+
+async def run(ports: Ports, listeners: Listeners, x: Exchange) -> AsyncGenerator[Notice | Reply, None]:
+    """Notices and, last, the reply. Raises `Refusal` where there is none. Recorded either way, before the caller learns it."""
+    draft = Draft()
+    try:
+        async with aclosing(_steps(ports, listeners, x, draft)) as events:
+            async for event in events:
+                yield event
+    except Refusal as refusal:
+        shown = await _recorded_refusal(ports, x, draft, refusal)
+        if x.method.name == "tools/call" and shown.kind in AS_TOOL_RESULT:
+            yield Reply(tool_refusal(ports, x, shown))
+        else:
+            raise shown from refusal
+    finally:
+        if not draft.closed:  # cancelled, or a defect: what was begun is recorded as broken off
+            await asyncio.shield(_broken_off(ports, x, draft))
+
+
+def tool_refusal(ports: Ports, x: Exchange, refusal: Refusal) -> JsonObject:
+    """A refusal as a tool result: the model reads why, and sees what it could do instead."""
+    result: JsonObject = {"content": [{"type": "text", "text": refusal.message}], "isError": True}
+    if x.message.era == "modern":
+        result["resultType"] = "complete"
+        result["_meta"] = {"io.modelcontextprotocol/serverInfo": dict(ports.server_info)}
+    return result
+
+
+async def _steps(ports: Ports, listeners: Listeners, x: Exchange, draft: Draft) -> AsyncGenerator[Notice | Reply, None]:
+    """The exchange of each kind of method; what is not a list, a subscription or a stream is about one item."""
+    match x.method.kind:
+        case "list":
+            reply = await listing(ports, x, draft)
+            await _written(recording.listing(ports, x, draft))
+            yield reply
+        case "subscribe":
+            reply = await subscribed(ports, listeners, x, draft)
+            await _written(recording.answered(ports, x, draft))
+            yield reply
+        case "listen":
+            listener = await honoured(ports, x, draft)
+            await _written(recording.answered(ports, x, draft))
+            async for event in listened(ports, listeners, x, listener):
+                yield event
+        case _:
+            async for event in _item_steps(ports, x, draft):
+                yield event
+
+
+async def _item_steps(ports: Ports, x: Exchange, draft: Draft) -> AsyncGenerator[Notice | Reply, None]:
+    target = resolve(x.view, x.method, x.message)
+    draft.target = target
+    draft.backend = target.backend or ""
+    permit = await permitted(ports, x, draft, target)
+    await _charged(ports, permit)
+    await _written(recording.intent(ports, x, draft))
+    async with aclosing(relayed(ports, x, draft, permit)) as events:
+        async for event in events:
+            if isinstance(event, Final):
+                whole = json.encode(event.result)
+                draft.result, draft.bytes_out = event.result, len(whole)
+                await _outcome(ports, x, draft)
+                for notice in event.held:
+                    yield notice
+                yield Reply(whole)
+            else:
+                yield event
+
+
+async def _charged(ports: Ports, permit: Permit) -> None:
+    if not permit.duties.charges:
+        return
+    charges = [Charge(each.key, each.limit, each.period_s, each.weight) for each in permit.duties.charges]
+    try:
+        wait_s = await ports.limiter.charge(charges)
+    except OSError as error:
+        raise Refusal(Kind.LIMITED, "The rate limit cannot be checked, so nothing was done.", cause="limiter") from error
+    if wait_s > 0:
+        whole_s = max(1, round(wait_s + 0.5))
+        raise Refusal(
+            Kind.LIMITED,
+            f"Over the rate limit; nothing was done. Try again in {whole_s} s.",
+            data={"retryAfterSeconds": whole_s},
+        )
+
+
+async def _written(record: Awaitable[None]) -> None:
+    """One record, before what it records; where it cannot be written, nothing is done."""
+    try:
+        await record
+    except Unrecorded as error:
+        raise Refusal(Kind.UNRECORDED, "The audit log cannot be written, so nothing was done.") from error
+
+
+async def _outcome(ports: Ports, x: Exchange, draft: Draft) -> None:
+    try:
+        await recording.outcome(ports, x, draft)
+    except Unrecorded as error:
+        draft.closed = True
+        raise withheld("it could not be recorded in the audit log", "unrecorded") from error
+
+
+async def _recorded_refusal(ports: Ports, x: Exchange, draft: Draft, refusal: Refusal) -> Refusal:
+    """The refusal once it stands in the log; where the log cannot take it, that is what the caller learns."""
+    if draft.closed:
+        return refusal
+    try:
+        await recording.refusal(ports, x, draft, refusal)
+    except Unrecorded:
+        draft.closed = True
+        if draft.carried_out:
+            return withheld("it could not be recorded in the audit log", "unrecorded")
+        return Refusal(Kind.UNRECORDED, "The audit log cannot be written, so nothing was done.")
+    return refusal
+
+
+async def _broken_off(ports: Ports, x: Exchange, draft: Draft) -> None:
+    try:
+        await recording.broken_off(ports, x, draft)
+    except Unrecorded:
+        draft.closed = True

@@ -1,0 +1,195 @@
+"""What the audit log learns of an exchange: an intent before anything is forwarded, an outcome before anything is answered.
+
+What was not forwarded has one line. Each function raises `Unrecorded`; the pipeline then lets nothing pass.
+"""
+
+import time
+from collections.abc import Mapping
+
+from gateway.audit_record import Asked, Duty, End, Head, Intent, Level, Listing, Outcome, Ruling, Settled, Who
+from gateway.audit_record import Exchange as Line
+from gateway.errors import Kind, Refusal
+from gateway.exchange.draft import Draft
+from gateway.exchange.parts import Exchange, Ports
+from gateway.model import Decision, Phase
+from gateway.policy.obligations import AUDIT_LEVELS
+
+OUTCOMES: Mapping[Kind, Outcome] = {
+    Kind.DENIED: "denied",
+    Kind.INSUFFICIENT_SCOPE: "denied",
+    Kind.LIMITED: "limited",
+    Kind.BUSY: "limited",
+    Kind.UNDECIDED: "undecided",
+    Kind.UNRECORDED: "unrecorded",
+    Kind.BACKEND_FAILED: "backend_failed",
+    Kind.BACKEND_ERROR: "backend_error",
+    Kind.RESULT_WITHHELD: "withheld",
+    Kind.INTERNAL: "internal",
+}
+UNKNOWN = frozenset({Kind.UNKNOWN_ITEM, Kind.UNKNOWN_RESOURCE})
+
+
+async def intent(ports: Ports, x: Exchange, draft: Draft) -> None:
+    """What is about to be forwarded, for whom, and why it may."""
+    assert draft.target is not None
+    await ports.audit.write(
+        Intent(
+            head=_head(x),
+            who=_who(x),
+            item=draft.target.resource,
+            backend=draft.backend,
+            ruling=_ruling(draft, draft.decisions),
+            arguments=draft.arguments,
+        ).record()
+    )
+    draft.intent_written = True
+    draft.settled_from = len(draft.decisions)
+
+
+async def outcome(ports: Ports, x: Exchange, draft: Draft) -> None:
+    """The answer of a forwarded exchange."""
+    failed = draft.result is not None and draft.result.get("isError") is True
+    await _settle(ports, x, draft, "tool_error" if failed else "ok", None)
+
+
+async def listing(ports: Ports, x: Exchange, draft: Draft) -> None:
+    """How much of a list was shown and hidden, and by which rule."""
+    hidden = dict(draft.hidden or {})
+    await ports.audit.write(
+        Listing(
+            head=_head(x),
+            who=_who(x),
+            end=_end(x, draft, "ok", None),
+            ruling=_ruling(draft, draft.decisions),
+            shown=draft.shown or 0,
+            hidden=draft.not_shown,
+            hidden_by=hidden,
+            missing=draft.missing,
+        ).record()
+    )
+    _closed(ports, x, draft, "ok")
+
+
+async def answered(ports: Ports, x: Exchange, draft: Draft) -> None:
+    """An exchange that the gateway answered itself."""
+    await _settle(ports, x, draft, "ok", None)
+
+
+async def refusal(ports: Ports, x: Exchange, draft: Draft, refused: Refusal) -> None:
+    """An exchange that ended with a refusal, before or after it was forwarded."""
+    await _settle(ports, x, draft, _outcome_of(draft, refused), refused)
+
+
+async def broken_off(ports: Ports, x: Exchange, draft: Draft) -> None:
+    """An exchange whose client went away, or that a defect ended."""
+    await _settle(ports, x, draft, "cancelled", None)
+
+
+async def _settle(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, refused: Refusal | None) -> None:
+    end = _end(x, draft, ended, refused)
+    if draft.intent_written:
+        assert draft.target is not None
+        await ports.audit.write(
+            Settled(
+                head=_head(x),
+                who=_who(x),
+                item=draft.target.resource,
+                backend=draft.backend,
+                ruling=_ruling(draft, draft.decisions[draft.settled_from :]),
+                end=end,
+                result=draft.result,
+                era_backend=draft.era_backend,
+            ).record()
+        )
+    else:
+        await ports.audit.write(
+            Line(
+                head=_head(x),
+                who=_who(x),
+                end=end,
+                ruling=_ruling(draft, draft.decisions),
+                item=draft.target.resource if draft.target else None,
+                backend=draft.backend or None,
+                arguments=draft.arguments,
+            ).record()
+        )
+    _closed(ports, x, draft, ended)
+
+
+def _closed(ports: Ports, x: Exchange, draft: Draft, ended: Outcome) -> None:
+    draft.closed = True
+    duration_s = time.perf_counter() - x.started_s
+    ports.meter.exchange(
+        method=x.method.name,
+        backend=draft.backend,
+        outcome=ended,
+        duration_s=duration_s,
+        own_s=max(0.0, duration_s - draft.decision_s - draft.backend_s),
+    )
+
+
+def _outcome_of(draft: Draft, refused: Refusal) -> Outcome:
+    if draft.intent_written and refused.kind not in OUTCOMES:
+        return "backend_error"
+    if refused.kind in UNKNOWN:
+        return "invisible" if draft.target is not None and draft.target.known else "unknown"
+    return OUTCOMES.get(refused.kind, "refused")
+
+
+def _head(x: Exchange) -> Head:
+    return Head.of(x.message, exchange_id=x.id, surface=x.view.surface, trace_id=x.trace_id)
+
+
+def _who(x: Exchange) -> Who:
+    return Who(x.caller, x.message.client)
+
+
+def _end(x: Exchange, draft: Draft, ended: Outcome, refused: Refusal | None) -> End:
+    era = x.message.era
+    return End(
+        outcome=ended,
+        duration_ms=(time.perf_counter() - x.started_s) * 1e3,
+        cause=refused.cause if refused else None,
+        status=refused.status(era) if refused and refused.status(era) != 200 else None,
+        code=refused.code(era) if refused else None,
+        decision_ms=draft.decision_s * 1e3,
+        backend_ms=draft.backend_s * 1e3 if draft.intent_written else None,
+        bytes_in=x.message.body_bytes,
+        bytes_out=draft.bytes_out,
+        notices=draft.notices,
+    )
+
+
+def _ruling(draft: Draft, decisions: list[tuple[Phase, Decision]]) -> Ruling:
+    each = [decision for _, decision in decisions]
+    asked = [Asked.of(decision, phase) for phase, decision in decisions]
+    asked += [Asked(decision_id, phase, cause=cause) for decision_id, phase, cause in draft.undecided_by]
+    return Ruling(
+        asked=tuple(asked),
+        granted_by=tuple(dict.fromkeys(rule for decision in each for rule in decision.granted_by)),
+        hidden_by=tuple(dict.fromkeys(rule for decision in each for rule in decision.hidden_by)),
+        denials=tuple(denial for decision in each for denial in decision.denials),
+        observed={rule: said for decision in each for rule, said in decision.observed.items()},
+        waived=tuple(waived for decision in each for waived in decision.waived),
+        duties=_duties(draft),
+        level=_level(draft),
+    )
+
+
+def _duties(draft: Draft) -> tuple[Duty, ...]:
+    """The obligations carried out, a redaction with the number of places it changed."""
+    hits: dict[tuple[str, str], int] = {}
+    for hit in draft.hits:
+        hits[hit.rule, hit.code] = hits.get((hit.rule, hit.code), 0) + hit.count
+    carried = [*(draft.duties.carried if draft.duties else ()), *(one for each in draft.list_duties for one in each.carried)]
+    return tuple(
+        Duty(each.rule, each.type, each.code, hits.get((each.rule, each.code), 0) if each.type == "redact" else None)
+        for each in dict.fromkeys(carried)
+    )
+
+
+def _level(draft: Draft) -> Level:
+    """The highest level that a duty asks for."""
+    asked = [draft.duties.audit_level] if draft.duties else []
+    asked += [each.audit_level for each in draft.list_duties]
+    return max(asked, key=AUDIT_LEVELS.index, default="metadata")

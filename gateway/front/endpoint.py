@@ -1,0 +1,290 @@
+"""One surface's endpoint: from bytes to an exchange and back, rung by rung, and nothing past a failed rung.
+
+Host and Origin → token → HTTP method → Accept → size → JSON → envelope → era → session → limits → the exchange.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, MutableMapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from gateway.audit_record import Refused, Who
+from gateway.errors import Kind, Refusal, Unrecorded
+from gateway.exchange import local, pipeline
+from gateway.exchange.draft import Draft
+from gateway.exchange.listen import KINDS, Listener, Listeners, changes
+from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.recording import answered
+from gateway.front.reading import ClientGone, Receive, body
+from gateway.front.responding import Answering, Send, write
+from gateway.front.watching import Running, RunningKey, Watch
+from gateway.identity.surfaces import check_surface
+from gateway.model import Caller, Era, Message, Notice, Reply, RequestId
+from gateway.ports import Authenticator, Concurrency, Session, Sessions
+from gateway.wire import head as heads
+from gateway.wire import jsonrpc
+from gateway.wire.era import check_session_version, route
+from gateway.wire.head import Head
+from gateway.wire.limits import BodyLimits
+from gateway.wire.methods import find
+
+log = logging.getLogger("gateway.front")
+
+SESSION_HEADER = "mcp-session-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What every surface's endpoint shares."""
+
+    ports: Ports
+    authenticator: Authenticator
+    sessions: Sessions
+    concurrency: Concurrency
+    listeners: Listeners
+    body_limits: BodyLimits
+    hosts: frozenset[str]
+    origins: frozenset[str]
+    body_timeout_s: float
+    keep_alive_s: float
+
+
+@dataclass(slots=True)
+class Heard:
+    """As much of a request as is known so far: what a refusal's record and answer can say."""
+
+    surface: str
+    source_ip: str
+    era: Era = "modern"
+    request_id: RequestId | None = None
+    caller: Caller | None = None
+    message: Message | None = None
+    bytes_in: int = 0
+
+
+class Endpoint:
+    """The ASGI application of one surface."""
+
+    def __init__(self, door: Door, surface: str, groups: frozenset[str]) -> None:
+        self._door = door
+        self._surface = surface
+        self._groups = groups
+        self._running: dict[RunningKey, Running] = {}
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        client = scope.get("client")
+        heard = Heard(self._surface, client[0] if client else "")
+        try:
+            await self._request(scope, receive, send, heard)
+        except ClientGone:
+            return
+        except Refusal as refusal:
+            await self._refuse(refusal, send, heard)
+
+    async def _request(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, heard: Heard) -> None:
+        door = self._door
+        head = heads.head(scope, door.body_limits)
+        heads.check_host(head, door.hosts)
+        heads.check_origin(head, door.origins)
+        heard.era = "modern" if head.one("mcp-protocol-version") in {"2026-07-28"} else "legacy"
+        caller = heard.caller = await door.authenticator.authenticate(
+            head.headers, surface=self._surface, peer_ip=heard.source_ip
+        )
+        check_surface(caller, self._surface, groups=self._groups)
+        if head.method == "POST":
+            await self._posted(head, receive, send, heard, caller)
+        elif head.method in {"GET", "DELETE"} and head.one(SESSION_HEADER) and heard.era == "legacy":
+            session = door.sessions.find(head.one(SESSION_HEADER) or "", owner=caller.key, surface=self._surface)
+            if head.method == "GET":
+                heads.check_accept(head)
+                await self._streamed(session, receive, send, caller)
+            else:
+                door.sessions.end(session.id)
+                await write(send, 200, b"", {})
+        else:
+            raise Refusal(
+                Kind.METHOD_NOT_ALLOWED,
+                "send JSON-RPC messages with POST (GET and DELETE belong to a legacy session and name it in Mcp-Session-Id)",
+                headers={"allow": "POST"},
+            )
+
+    async def _posted(self, head: Head, receive: Receive, send: Send, heard: Heard, caller: Caller) -> None:
+        door = self._door
+        heads.check_accept(head)
+        heads.check_content_type(head)
+        whole = await body(head, receive, max_bytes=door.body_limits.max_body_bytes, timeout_s=door.body_timeout_s)
+        heard.bytes_in = len(whole)
+        try:
+            envelope = jsonrpc.parse(whole, door.body_limits)
+            message = replace(route(head, envelope), body_bytes=len(whole))
+        except jsonrpc.Rejected as rejected:
+            heard.request_id = rejected.id
+            raise rejected.refusal from rejected
+        heard.era, heard.request_id, heard.message = message.era, message.id, message
+        session = self._session(head, message, caller)
+        if session is not None:
+            message = heard.message = replace(message, version=session.version)
+        if message.id is None:
+            await self._notified(message, session, send)
+            return
+        method = find(message.method, message.era)
+        assert method is not None, "the ladder lets no unknown method through"
+        x = Exchange(
+            id=secrets.token_hex(16),
+            message=message,
+            method=method,
+            caller=caller,
+            view=door.ports.catalogs.view(self._surface),
+            trace_id=trace_id(message),
+            started_ns=door.ports.now_ns(),
+            session=session,
+        )
+        with door.concurrency.slot("streams" if method.kind == "listen" else "exchanges", caller.key):
+            await self._exchanged(x, receive, send)
+
+    def _session(self, head: Head, message: Message, caller: Caller) -> Session | None:
+        if message.era == "modern" or message.method == "initialize":
+            return None
+        session = self._door.sessions.find(message.session_id or "", owner=caller.key, surface=self._surface)
+        check_session_version(message, head.one("mcp-protocol-version"), session.version)
+        return session
+
+    async def _notified(self, message: Message, session: Session | None, send: Send) -> None:
+        """A notification is accepted and, but for two legacy ones, dropped: nobody's work ends by another's word."""
+        if session is not None and message.method == "notifications/initialized":
+            session.initialized = True
+        if session is not None and message.method == "notifications/cancelled":
+            request_id = message.params.get("requestId")
+            if isinstance(request_id, int | str) and not isinstance(request_id, bool):
+                running = self._running.get((session.id, type(request_id).__name__, request_id))
+                if running is not None:
+                    running.cancel()
+        await write(send, 202, b"", {})
+
+    async def _exchanged(self, x: Exchange, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None and x.message.id is not None
+        running = Running(task)
+        key = (x.session.id if x.session else x.id, type(x.message.id).__name__, x.message.id)
+        if key in self._running:
+            raise Refusal(Kind.INVALID_REQUEST, f"a request with the id {x.message.id!r} is still running in this session")
+        self._running[key] = running
+        answering = Answering(send, era=x.message.era, request_id=x.message.id, keep_alive_s=self._door.keep_alive_s)
+        # In the modern era a client that goes away cancels its request; in the legacy one it does not.
+        watch = Watch(running, receive) if x.message.era == "modern" else None
+        headers: dict[str, str] = {}
+        try:
+            async with aclosing(self._events(x, headers)) as events:
+                await answering.answer(events, headers)
+        except asyncio.CancelledError:
+            if not running.cancelled:
+                raise  # the gateway stops
+            task.uncancel()
+            await answering.end()
+        finally:
+            self._running.pop(key, None)
+            if watch is not None:
+                watch.stop()
+
+    async def _streamed(self, session: Session, receive: Receive, send: Send, caller: Caller) -> None:
+        """A legacy session's GET stream: list changes and updates, until the session or the connection ends."""
+        door = self._door
+        method = find("subscriptions/listen", "modern")
+        assert method is not None
+        message = Message(era="legacy", version=session.version, method="GET", params={}, session_id=session.id)
+        x = Exchange(
+            id=secrets.token_hex(16),
+            message=message,
+            method=method,
+            caller=caller,
+            view=door.ports.catalogs.view(self._surface),
+            trace_id=None,
+            started_ns=door.ports.now_ns(),
+            session=session,
+        )
+        task = asyncio.current_task()
+        assert task is not None
+        running = Running(task)
+        answering = Answering(send, era="legacy", request_id=None, keep_alive_s=door.keep_alive_s)
+        with door.concurrency.slot("streams", caller.key):
+            await self._recorded(x)
+            await answering.begin()
+            watch = Watch(running, receive)
+            try:
+                async with aclosing(changes(door.ports, door.listeners, Listener(x, frozenset(KINDS)))) as notices:
+                    await answering.answer(notices)
+                await answering.end()
+            except asyncio.CancelledError:
+                if not running.cancelled:
+                    raise
+                task.uncancel()
+            finally:
+                watch.stop()
+
+    async def _events(self, x: Exchange, headers: dict[str, str]) -> AsyncGenerator[Notice | Reply, None]:
+        """The exchange's events: the pipeline's, or the gateway's own answer."""
+        door = self._door
+        if x.method.kind == "local":
+            reply = self._answered(x, headers)
+            await self._recorded(x)
+            yield reply
+        else:
+            async with aclosing(pipeline.run(door.ports, door.listeners, x)) as events:
+                async for event in events:
+                    yield event
+
+    def _answered(self, x: Exchange, headers: dict[str, str]) -> Reply:
+        door = self._door
+        match x.method.name:
+            case "server/discover":
+                return Reply(local.discovered(door.ports, x))
+            case "initialize":
+                session = local.opened(x)
+                door.sessions.open(session)
+                door.sessions.at_end(session.id, partial(door.listeners.session_ended, session.id))
+                headers[SESSION_HEADER] = session.id
+                return Reply(local.initialized(door.ports, x, session))
+            case "logging/setLevel":
+                return Reply(local.level_set(x))
+            case _:
+                return Reply({})
+
+    async def _recorded(self, x: Exchange) -> None:
+        try:
+            await answered(self._door.ports, x, Draft())
+        except Unrecorded as error:
+            raise Refusal(Kind.UNRECORDED, "The audit log cannot be written, so nothing was done.") from error
+
+    async def _refuse(self, refusal: Refusal, send: Send, heard: Heard) -> None:
+        """A refusal before the exchange began: counted, recorded, answered."""
+        door = self._door
+        door.ports.meter.rejected(kind=refusal.kind.value)
+        who = Who(heard.caller, heard.message.client) if heard.caller and heard.message else None
+        record = Refused(
+            kind=refusal.kind.value,
+            cause=refusal.cause,
+            status=refusal.status(heard.era),
+            source_ip=heard.source_ip,
+            surface=heard.surface,
+            who=who or (Who(heard.caller) if heard.caller else None),
+            method=heard.message.method if heard.message else None,
+            code=refusal.code(heard.era),
+            bytes_in=heard.bytes_in,
+        )
+        try:
+            await door.ports.audit.write(record.record())
+        except Unrecorded:
+            log.error("a refusal could not be recorded: %s", refusal.cause)
+        answering = Answering(send, era=heard.era, request_id=heard.request_id, keep_alive_s=door.keep_alive_s)
+        await answering.refuse(refusal)
+
+
+def trace_id(message: Message) -> str | None:
+    """The trace id of a W3C `traceparent`, if the client sent a well-formed one."""
+    parent = message.meta.get("traceparent")
+    parts = parent.split("-") if isinstance(parent, str) else []
+    return parts[1] if len(parts) == 4 and len(parts[1]) == 32 and parts[1].isalnum() else None

@@ -1,0 +1,122 @@
+"""Results and errors from a backend's era to a client's, and the few checks that a result of each method must stand.
+
+Unknown members are kept: only what the eras define differently is changed (2026-07-28, basic/versioning).
+"""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from gateway.errors import RESOURCE_NOT_FOUND_LEGACY, BackendFailed, Kind, Refusal
+from gateway.model import Era, Fault, Json, JsonObject
+from gateway.wire.methods import find
+
+SERVER_INFO = "io.modelcontextprotocol/serverInfo"
+MODERN_ONLY = ("resultType", "ttlMs", "cacheScope")
+METHOD_NOT_FOUND, INVALID_PARAMS = -32601, -32602
+RESERVED = range(-32768, -31999)  # JSON-RPC's own codes and MCP's; what lies outside is the application's
+
+
+def check_result(result: JsonObject, *, method: str, backend_era: Era) -> None:
+    """Raises `BackendFailed`: not a result of `method`, or one that asks the client for something."""
+    kind = result.get("resultType", "complete")
+    if backend_era == "modern" and kind != "complete":
+        # Whatever is not known must be taken for invalid; the SDK's clients do not, so it ends here.
+        raise BackendFailed("server_request" if kind == "input_required" else "not_mcp", "resultType", sent=True)
+    check = _CHECKS.get(method)
+    if check is not None and not check(result):
+        raise BackendFailed("not_mcp", f"not a result of {method}", sent=True)
+
+
+def for_client(
+    result: JsonObject,
+    *,
+    method: str,
+    backend_era: Era,
+    client_era: Era,
+    client_version: str,
+    server_info: JsonObject,
+) -> JsonObject:
+    """The result in the client's terms; `result` itself stays as it is."""
+    shown = {name: value for name, value in result.items() if name not in MODERN_ONLY}
+    meta = dict(own) if isinstance(own := shown.get("_meta"), dict) else {}
+    meta.pop(SERVER_INFO, None)
+    if client_era == "modern":
+        shown["resultType"] = "complete"
+        meta[SERVER_INFO] = server_info
+        row = find(method, "modern")
+        if row is not None and row.cacheable:
+            ttl_ms = result.get("ttlMs") if backend_era == "modern" else None
+            fresh = isinstance(ttl_ms, int) and not isinstance(ttl_ms, bool) and ttl_ms > 0
+            shown["ttlMs"] = ttl_ms if fresh else 0
+            shown["cacheScope"] = "private"
+    elif method == "tools/call":
+        _legacy_tool_result(shown)
+    if meta:
+        shown["_meta"] = meta
+    else:
+        shown.pop("_meta", None)
+    return shown
+
+
+def _legacy_tool_result(shown: JsonObject) -> None:
+    """Legacy structured content is an object; another one is told as text (2025-11-25, server/tools)."""
+    structured = shown.get("structuredContent")
+    if "structuredContent" not in shown or isinstance(structured, dict):
+        return
+    del shown["structuredContent"]
+    if not shown.get("content"):
+        shown["content"] = [{"type": "text", "text": msgspec.json.encode(structured).decode()}]
+
+
+def fault_for_client(fault: Fault, *, method: str, client_era: Era) -> Refusal:
+    """A backend's error in the client's terms. Codes that speak of the hop behind are not the client's business."""
+    missing = method in {"resources/read", "resources/subscribe"} and fault.code in {RESOURCE_NOT_FOUND_LEGACY, INVALID_PARAMS}
+    if missing:
+        return Refusal(Kind.UNKNOWN_RESOURCE, fault.message, cause="backend_not_found")
+    if fault.code == INVALID_PARAMS:
+        return Refusal(Kind.INVALID_PARAMS, fault.message, data=fault.data, cause="backend_invalid_params")
+    if fault.code not in RESERVED:
+        return Refusal(Kind.BACKEND_ERROR, fault.message, data=fault.data, code=fault.code)
+    if fault.code == METHOD_NOT_FOUND:
+        return Refusal(Kind.BACKEND_ERROR, "The backend does not offer this.", cause="backend_method_not_found")
+    return Refusal(Kind.BACKEND_ERROR, fault.message or "The backend failed.", cause="backend_error")
+
+
+def _blocks(value: Json) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) and isinstance(each.get("type"), str) for each in value)
+
+
+def _tool_result(result: JsonObject) -> bool:
+    return _blocks(result.get("content", [])) and isinstance(result.get("isError", False), bool)
+
+
+def _message(value: Json) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("role"), str):
+        return False
+    content = value.get("content")
+    return isinstance(content, dict) and isinstance(content.get("type"), str)
+
+
+def _prompt_result(result: JsonObject) -> bool:
+    messages = result.get("messages")
+    return isinstance(messages, list) and all(_message(each) for each in messages)
+
+
+def _resource_result(result: JsonObject) -> bool:
+    contents = result.get("contents")
+    return isinstance(contents, list) and all(isinstance(each, dict) and isinstance(each.get("uri"), str) for each in contents)
+
+
+def _completion_result(result: JsonObject) -> bool:
+    completion = result.get("completion")
+    values = completion.get("values") if isinstance(completion, dict) else None
+    return isinstance(values, list) and len(values) <= 100 and all(isinstance(each, str) for each in values)
+
+
+_CHECKS: Mapping[str, Callable[[JsonObject], bool]] = {
+    "tools/call": _tool_result,
+    "prompts/get": _prompt_result,
+    "resources/read": _resource_result,
+    "completion/complete": _completion_result,
+}
