@@ -39,13 +39,13 @@ item(backend, type, name) := {
 }
 
 # What a template makes; no template: an empty one.
-resource(backend, uri, made_by) := object.union(_plain_resource(backend, uri), _made_by(made_by))
+resource(backend, address, made_by) := object.union(_plain_resource(backend, address), _made_by(made_by))
 
-_plain_resource(backend, uri) := {
+_plain_resource(backend, address) := {
 	"type": "resource",
 	"backend": backend,
-	"uri": uri,
-	"public_name": uri,
+	"uri": address,
+	"public_name": address,
 	"listed": false,
 }
 
