@@ -21,6 +21,7 @@ from gateway.adapters.sessions import MemorySessions, SessionLimits
 from gateway.adapters.tasks import Tasks
 from gateway.audit_record import Changed, Record, Started
 from gateway.errors import Unrecorded
+from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.listen import Listeners
 from gateway.exchange.memory import ListMemory, Redactors, Validators
 from gateway.exchange.parts import Bounds, Ports
@@ -66,6 +67,7 @@ class Gateway:
             audit=self._audit,
             meter=self._metrics,
             memory=ListMemory(),
+            kept_lists=KeptLists(),
             redactors=Redactors(secrets.token_bytes(32)),
             validators=Validators(),
             server_info=info,

@@ -14,7 +14,7 @@ from gateway.exchange.parts import Exchange, Ports
 from gateway.model import Decision, JsonObject, Phase, Resource
 from gateway.policy import decision as answer
 from gateway.policy import document
-from gateway.policy.document import CHUNK, Question
+from gateway.policy.document import Fragments, Question
 
 PER_BACKEND = frozenset({"status", "late"})  # causes that one backend's rule can have
 
@@ -58,11 +58,11 @@ def question(  # noqa: PLR0913 — each member of the document is said by name
     )
 
 
-async def ask(ports: Ports, draft: Draft, asked: Question) -> Decision:
-    """The decision on one question. Raises `Undecided`."""
+async def ask(ports: Ports, draft: Draft, asked: Question, *, resources: Fragments | None = None) -> Decision:
+    """The decision on one question; `resources` are its own, serialised earlier. Raises `Undecided`."""
     started = time.perf_counter()
     try:
-        verdict = await ports.decider.decide(document.serialised(asked))
+        verdict = await ports.decider.decide(document.serialised(asked, resources=resources))
         decided = answer.read(
             verdict.result,
             asked=len(asked.resources),
@@ -82,17 +82,21 @@ async def ask(ports: Ports, draft: Draft, asked: Question) -> Decision:
     return decided
 
 
-async def ask_list(ports: Ports, draft: Draft, whole: Question) -> Seen:
+async def ask_list(ports: Ports, draft: Draft, whole: Question, *, kept: tuple[Fragments, ...] | None = None) -> Seen:
     """Decide a whole list, in chunks, all of one policy revision. A backend whose rule fails is lost, the others are not.
 
-    Raises `Undecided` when nothing could be decided: a list that failed is an error, never an empty list.
+    `kept`: the resources of each chunk, serialised earlier. Raises `Undecided` when nothing could be decided: a list that
+    failed is an error, never an empty list.
     """
     if not whole.resources:
         return Seen(frozenset(), (), ())
     for _ in range(2):
-        positions = range(len(whole.resources))
-        parts = [tuple(positions[start : start + CHUNK]) for start in range(0, len(positions), CHUNK)]
-        seen = _joined(await asyncio.gather(*(_ask_part(ports, draft, whole, part) for part in parts)))
+        parts = list(document.chunks(range(len(whole.resources))))
+        asked = (
+            _ask_part(ports, draft, whole, tuple(part), kept[number] if kept is not None else None)
+            for number, part in enumerate(parts)
+        )
+        seen = _joined(await asyncio.gather(*asked))
         if len({decision.revision for _, decision in seen.decisions}) == 1:
             return seen
     draft.undecided(whole.decision_id, whole.phase, "revision")
@@ -100,9 +104,9 @@ async def ask_list(ports: Ports, draft: Draft, whole: Question) -> Seen:
     raise Undecided("revision", "the policy changed twice while one list was decided")
 
 
-async def _ask_part(ports: Ports, draft: Draft, whole: Question, part: tuple[int, ...]) -> Seen:
+async def _ask_part(ports: Ports, draft: Draft, whole: Question, part: tuple[int, ...], kept: Fragments | None) -> Seen:
     try:
-        decision = await _remembered(ports, draft, _about(whole, part))
+        decision = await _remembered(ports, draft, _about(whole, part), kept)
     except Undecided as undecided:
         if undecided.cause not in PER_BACKEND:
             raise
@@ -118,7 +122,7 @@ async def _ask_by_backend(ports: Ports, draft: Draft, whole: Question, part: tup
     answers: list[Seen] = []
     for backend, positions in by_backend.items():
         try:
-            decision = await _remembered(ports, draft, _about(whole, tuple(positions)))
+            decision = await _remembered(ports, draft, _about(whole, tuple(positions)), None)
         except Undecided as undecided:
             if undecided.cause not in PER_BACKEND:
                 raise
@@ -128,17 +132,18 @@ async def _ask_by_backend(ports: Ports, draft: Draft, whole: Question, part: tup
     return _merged(answers)
 
 
-async def _remembered(ports: Ports, draft: Draft, asked: Question) -> Decision:
+async def _remembered(ports: Ports, draft: Draft, asked: Question, kept: Fragments | None) -> Decision:
     """The decision on a list, from memory where the same document was decided by the same policy within 10 s."""
     revision = ports.decider.revision
     if revision is None:
-        return await ask(ports, draft, asked)
-    key = document.memory_key(asked, revision)
+        return await ask(ports, draft, asked, resources=kept)
+    resources = kept or document.fragments([document.resource_fragment(each) for each in asked.resources])
+    key = document.memory_key(asked, revision, resources=resources)
     known = ports.memory.find(key)
     if known is not None:
         draft.decided(asked.phase, known)
         return known
-    decision = await ask(ports, draft, asked)
+    decision = await ask(ports, draft, asked, resources=resources)
     if decision.revision == revision:
         ports.memory.keep(key, decision)
     return decision

@@ -16,7 +16,6 @@ from gateway.errors import BackendFailed, Kind, Refusal, Undecided
 from gateway.exchange.asking import ask_list, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
-from gateway.exchange.target import listed
 from gateway.model import Item, Json, JsonObject, Reply
 from gateway.policy.duty import Redaction
 from gateway.policy.obligations import plan_list
@@ -94,9 +93,10 @@ class Shown:
     lost: tuple[str, ...]
 
 
-async def _decided(ports: Ports, x: Exchange, draft: Draft, items: Sequence[Item]) -> Shown:
-    asked = question(x, [listed(item) for item in items], phase="list", now_ns=x.started_ns)
-    seen = await ask_list(ports, draft, asked)
+async def _decided(ports: Ports, x: Exchange, draft: Draft, items: tuple[Item, ...]) -> Shown:
+    kept = ports.kept_lists.of(items)
+    asked = question(x, kept.resources, phase="list", now_ns=x.started_ns)
+    seen = await ask_list(ports, draft, asked, kept=kept.fragments)
     visible = set(seen.visible)
     changed: dict[int, bytes] = {}
     hidden: dict[str, int] = dict(draft.hidden or {})

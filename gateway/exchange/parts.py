@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.catalog.surface import View
+from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.memory import ListMemory, Redactors, Validators
 from gateway.model import Caller, Json, Message
 from gateway.ports import Audit, Backends, Catalogs, Decider, Limiter, Meter, Session
@@ -32,6 +33,7 @@ class Ports:
     audit: Audit
     meter: Meter
     memory: ListMemory
+    kept_lists: KeptLists
     redactors: Redactors
     validators: Validators
     server_info: Mapping[str, Json]

@@ -1,0 +1,32 @@
+"""The lists of each view as the policy sees them, serialised once: items change far less often than they are listed."""
+
+from dataclasses import dataclass
+
+from gateway.exchange.memory import Bounded
+from gateway.exchange.target import listed
+from gateway.model import Item, Resource
+from gateway.policy import document
+from gateway.policy.document import Fragments
+
+
+@dataclass(frozen=True, slots=True)
+class KeptList:
+    items: tuple[Item, ...]
+    resources: tuple[Resource, ...]
+    fragments: tuple[Fragments, ...]  # of each chunk
+
+
+class KeptLists:
+    """By the identity of a view's own tuple, which stays the same object as long as nothing in it changes."""
+
+    def __init__(self, size: int = 256) -> None:
+        self._kept: Bounded[KeptList] = Bounded(size)
+
+    def of(self, items: tuple[Item, ...]) -> KeptList:
+        known = self._kept.find(id(items))
+        if known is not None and known.items is items:
+            return known
+        resources = tuple(listed(item) for item in items)
+        parts = [document.resource_fragment(each) for each in resources]
+        fragments = tuple(document.fragments(chunk) for chunk in document.chunks(parts))
+        return self._kept.keep(id(items), KeptList(items, resources, fragments))

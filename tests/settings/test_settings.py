@@ -1,0 +1,103 @@
+"""Settings: closed, each mistake named by its place, and the page that lists them never behind."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.settings.load import SettingsError, load, secret_value
+from gateway.settings.model import Secret
+from tools.settings_doc import page
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = """
+backends:
+  crm: {url: "http://127.0.0.1:1/mcp"}
+identity:
+  api_keys: [{id: ci, sha256: "%s", subject: ci}]
+""" % ("0" * 64)
+
+
+def _load(folder: Path, text: str, **environment: str):  # type: ignore[no-untyped-def]
+    file = folder / "gateway.yaml"
+    file.write_text(text)
+    return load(file, environment)
+
+
+def _mistake(folder: Path, text: str, **environment: str) -> str:
+    with pytest.raises(SettingsError) as raised:
+        _load(folder, text, **environment)
+    return str(raised.value).replace(f"{folder}/gateway.yaml: ", "")
+
+
+def test_the_page_lists_every_setting() -> None:
+    assert (ROOT / "docs/settings.md").read_text() == page(), "run: python -m tools.settings_doc > docs/settings.md"
+
+
+def test_the_shortest_good_file_has_safe_defaults(tmp_path: Path) -> None:
+    settings = _load(tmp_path, GOOD)
+    assert (settings.listen.host, settings.operations.host, settings.audit.durability) == ("127.0.0.1", "127.0.0.1", "write")
+    assert settings.policy.folder == tmp_path / "policies"
+    assert settings.surfaces["default"].anonymous is False
+
+
+def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
+    assert _load(tmp_path, GOOD, GATEWAY_LISTEN__PORT="8081", OTHER__THING="x").listen.port == 8081
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("", "backends: Field required", id="nothing"),
+        pytest.param("[]", "gateway.yaml: must be a mapping of settings", id="a_list"),
+        pytest.param(GOOD + "lissen: {}", "lissen: no such setting; docs/settings.md lists them all", id="misspelt_group"),
+        pytest.param(GOOD + "listen: {prot: 1}", "listen.prot: no such setting; docs/settings.md lists them all", id="misspelt"),
+        pytest.param(
+            GOOD + "listen: {port: http}",
+            "listen.port: Input should be a valid integer, unable to parse string as an integer",
+            id="wrong_type",
+        ),
+        pytest.param(
+            "backends: {crm: {url: 'http://x/mcp'}}",
+            "settings: surfaces.default has no way to authenticate: add identity.api_keys or identity.issuers, "
+            "or say `anonymous: true`",
+            id="open_by_mistake",
+        ),
+        pytest.param(
+            GOOD + "listen: {host: 0.0.0.0}",
+            "settings: listen.host is beyond loopback: set listen.tls_cert and tls_key, or `behind_proxy: true`",
+            id="plain_beyond_loopback",
+        ),
+        pytest.param(
+            GOOD.replace('url: "http://127.0.0.1:1/mcp"', ""),
+            "backends.crm: name exactly one of `url` (Streamable HTTP) and `command` (stdio)",
+            id="backend_without_transport",
+        ),
+        pytest.param(
+            GOOD + "surfaces: {a: {backends: [nope]}}",
+            "settings: surfaces.a.backends names nope, which `backends` does not have",
+            id="unknown_backend",
+        ),
+    ],
+)
+def test_a_mistake_is_named_by_its_place(tmp_path: Path, text: str, said: str) -> None:
+    assert _mistake(tmp_path, text).removeprefix(str(tmp_path) + "/") == said
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    assert "the key 'port' is given twice" in _mistake(tmp_path, GOOD + "listen:\n  port: 1\n  port: 2\n")
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="Name a settings file with --settings"):
+        load(tmp_path / "none.yaml", {})
+
+
+def test_a_secret_is_read_from_its_place_and_its_absence_names_only_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = tmp_path / "secret"
+    held.write_text("s3cret\n")
+    assert secret_value(Secret(file=held)) == "s3cret"
+    monkeypatch.delenv("NOT_SET", raising=False)
+    with pytest.raises(SettingsError, match="the environment variable NOT_SET is not set"):
+        secret_value(Secret(env="NOT_SET"))

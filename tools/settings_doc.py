@@ -1,0 +1,93 @@
+"""Prints docs/settings.md from the settings' own model: `python -m tools.settings_doc > docs/settings.md`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from gateway.settings.model import Settings
+
+HEAD = """\
+# Settings
+
+One YAML file, `gateway.yaml` (`mcp-gateway serve --settings FILE`). Unknown keys are refused, and every mistake is told with
+the path of the setting. File names are relative to the file. A variable `GATEWAY_<GROUP>__<NAME>` overrides one setting
+(`GATEWAY_LISTEN__PORT=8081` sets `listen.port`; the value is read as YAML). A secret is never written here: `credential`,
+`token` and the values of `env_secrets` name an environment variable (`env: NAME`) or a file (`file: PATH`).
+
+What the organisation decided about items and people (labels, reviewed definitions, waivers, blocks) is no setting: it is
+reviewed data of the policy, `policies/mcp/facts/`, and described in [input.md](input.md).
+
+This page is made from the settings' own model by `python -m tools.settings_doc`; a test fails when it is behind.
+"""
+
+
+def page() -> str:
+    return HEAD + "".join(_section("", Settings, "The top of the file."))
+
+
+def _section(path: str, model: type[BaseModel], text: str) -> Iterator[str]:
+    yield f"\n## `{path}`\n\n{text}\n\n" if path else "\n## The file\n\n"
+    yield "| setting | type | default | meaning |\n|---|---|---|---|\n"
+    below: list[tuple[str, type[BaseModel]]] = []
+    for name, info in model.model_fields.items():
+        inner = _model(info.annotation)
+        where = f"{path}.{name}" if path else name
+        if inner is not None:
+            below.append((where + _suffix(info.annotation), inner))
+        meaning = info.description or (inner.__doc__ or "").split("\n")[0]
+        yield f"| `{name}` | {_type(info.annotation)} | {_default(info)} | {_cell(meaning)} |\n"
+    for where, inner in below:
+        if inner.__name__ != "Secret":
+            yield from _section(where, inner, inner.__doc__ or "")
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = [inner for each in get_args(annotation) if (inner := _model(each)) is not None]
+    return found[0] if found else None
+
+
+def _suffix(annotation: Any) -> str:
+    return {dict: ".<name>", tuple: "[]"}.get(get_origin(annotation), "")
+
+
+def _type(annotation: Any) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{each}`" for each in inner)
+    if origin in (Union, UnionType):
+        return " or ".join(_type(each) for each in inner if each is not type(None))
+    if origin is tuple:
+        return f"list of {_type(inner[0])}"
+    if origin is dict:
+        return f"mapping of {_type(inner[1])}"
+    if inner and hasattr(annotation, "__metadata__"):
+        return _type(inner[0])
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "secret" if annotation.__name__ == "Secret" else "group"
+    return {str: "text", int: "integer", float: "number", bool: "boolean", Path: "path"}.get(annotation, str(annotation))
+
+
+def _default(info: Any) -> str:
+    if info.is_required():
+        return "required"
+    value = info.get_default(call_default_factory=True)
+    if value is None or value is PydanticUndefined or isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, dict) and any(isinstance(each, BaseModel) for each in value.values()):
+        return ", ".join(f"`{name}`" for name in value)
+    return f"`{value}`" if isinstance(value, Path | str) else f"`{json.dumps(value)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").rstrip(".")
+
+
+if __name__ == "__main__":
+    print(page(), end="")
