@@ -24,9 +24,10 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}). Name a settings file with --settings.") from error
     try:
-        document = yaml.load(text, Loader=_UniqueKeys) or {}  # noqa: S506 — a SafeLoader below
+        loaded = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 — a SafeLoader below
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: not YAML: {error}") from error
+    document = {} if loaded is None else loaded
     if not isinstance(document, dict):
         raise SettingsError(f"{path}: must be a mapping of settings")
     for name, value in (os.environ if environment is None else environment).items():

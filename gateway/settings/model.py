@@ -179,9 +179,7 @@ class ApiKey(Closed):
     surfaces: tuple[SurfaceName, ...] | None = Field(default=None, description="surfaces it is good for; default: every one")
     names_users: bool = Field(default=False, description="trusted to name its end user in the header `identity.end_user_header`")
     user_groups: tuple[str, ...] = Field(default=(), description="groups of the users that it names")
-    user_issuer: str | None = Field(
-        default=None, description="issuer of those users; default: urn:workload:<subject>"
-    )
+    user_issuer: str | None = Field(default=None, description="issuer of those users; default: urn:workload:<subject>")
 
 
 class Issuer(Closed):

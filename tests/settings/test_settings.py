@@ -26,7 +26,7 @@ def _load(folder: Path, text: str, **environment: str):  # type: ignore[no-untyp
 def _mistake(folder: Path, text: str, **environment: str) -> str:
     with pytest.raises(SettingsError) as raised:
         _load(folder, text, **environment)
-    return str(raised.value).replace(f"{folder}/gateway.yaml: ", "")
+    return str(raised.value).replace(f"{folder}/gateway.yaml: ", "", 1)
 
 
 def test_the_page_lists_every_setting() -> None:
@@ -48,7 +48,7 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
     ("text", "said"),
     [
         pytest.param("", "backends: Field required", id="nothing"),
-        pytest.param("[]", "gateway.yaml: must be a mapping of settings", id="a_list"),
+        pytest.param("[]", "must be a mapping of settings", id="a_list"),
         pytest.param(GOOD + "lissen: {}", "lissen: no such setting; docs/settings.md lists them all", id="misspelt_group"),
         pytest.param(GOOD + "listen: {prot: 1}", "listen.prot: no such setting; docs/settings.md lists them all", id="misspelt"),
         pytest.param(
@@ -80,7 +80,7 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_named_by_its_place(tmp_path: Path, text: str, said: str) -> None:
-    assert _mistake(tmp_path, text).removeprefix(str(tmp_path) + "/") == said
+    assert _mistake(tmp_path, text) == said
 
 
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
