@@ -81,9 +81,9 @@ def result(id: RequestId, value: JsonObject | bytes) -> bytes:
 
 
 def error(id: RequestId | None, code: int, message: str, data: Json = None) -> bytes:
-    """An error. Without an id that could be read it says `null` (JSON-RPC 2.0, section 5): clients of both eras read that,
+    """An error. Where no id could be read it says `null`, in both eras (JSON-RPC 2.0, section 5).
 
-    and the official SDK's take an error without the member for no message at all.
+    The official SDK's clients take an error without that member for no message at all.
     """
     said: JsonObject = {"code": code, "message": message}
     if data is not None:
@@ -104,7 +104,7 @@ def _message(decoded: JsonObject, id: RequestId | None) -> Request | Notificatio
     if "id" in decoded and id is None:
         raise _rejected("`id` must be a string or an integer", None)
     if not isinstance(method, str) or not method:
-        raise _rejected("`method` must be a string", id)
+        raise _rejected("`method` must be a string, under exactly that key", id)
     if not isinstance(params, dict):
         raise _rejected("`params` must be an object", id)
     if "result" in decoded or "error" in decoded:
