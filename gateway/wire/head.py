@@ -3,10 +3,10 @@
 Duplicates are seen here, on the raw lines: a mapping would hide them, and readers would disagree on which one counts.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 from gateway.errors import Kind, Refusal
 from gateway.wire.limits import BodyLimits
@@ -14,7 +14,10 @@ from gateway.wire.limits import BodyLimits
 SINGLE = frozenset(
     {"mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id", "content-type", "content-length", "host", "origin"}
 )
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?", re.ASCII)  # RFC 3986 3.2.2, lower case
+_ORIGIN: Final = re.compile(r"https?://(?P<host>[^/?#@]+)", re.ASCII)  # RFC 6454 6.2: no path, no user
+_REFUSED_RANGE: Final = re.compile(r";\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)")  # RFC 9110 12.4.2: a weight of 0 is "not acceptable"
 JSON, STREAM = "application/json", "text/event-stream"
 
 
@@ -56,17 +59,18 @@ def check_host(head: Head, allowed: Collection[str]) -> None:
 def check_origin(head: Head, allowed: Collection[str]) -> None:
     """Browsers send an Origin; one that is there must be allowed (2026-07-28, transports: security)."""
     origin = head.one("origin")
-    if origin is None or origin in allowed:
+    if origin is None or origin.lower() in {each.lower() for each in allowed}:
         return
-    parts = urlsplit(origin)
-    if parts.scheme not in {"http", "https"} or not _known(parts.netloc, ()):
+    parts = _ORIGIN.fullmatch(origin.lower())
+    if parts is None or not _known(parts["host"], ()):
         raise Refusal(Kind.FORBIDDEN_ORIGIN, "requests of this Origin are not accepted (listen.allowed_origins)", cause="origin")
 
 
 def check_accept(head: Head) -> None:
     """A POST accepts both forms of answer, a GET the stream. Raises `Refusal(NOT_ACCEPTABLE)`."""
     wanted = (STREAM,) if head.method == "GET" else (JSON, STREAM)
-    ranges = {part.split(";")[0].strip().lower() for name, value in head.headers if name == "accept" for part in value.split(",")}
+    listed = (part.lower() for name, value in head.headers if name == "accept" for part in value.split(","))
+    ranges = {part.split(";")[0].strip() for part in listed if not _REFUSED_RANGE.search(part)}
     for each in wanted:
         if not ranges & {each, each.split("/")[0] + "/*", "*/*"}:
             raise Refusal(Kind.NOT_ACCEPTABLE, f"Accept must list {' and '.join(wanted)}")
@@ -84,5 +88,7 @@ def check_content_type(head: Head) -> None:
 
 def _known(host: str, allowed: Iterable[str]) -> bool:
     """Loopback on any port, or one of `allowed`, given with a port or without."""
-    name = host.rsplit(":", 1)[0] if ":" in host and not host.endswith("]") else host
-    return name.lower() in LOOPBACK or any(each.lower() in {host.lower(), name.lower()} for each in allowed)
+    parts = _HOST.fullmatch(host.lower())
+    return parts is not None and (
+        parts["name"] in LOOPBACK or any(each.lower() in {host.lower(), parts["name"]} for each in allowed)
+    )
