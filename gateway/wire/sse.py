@@ -1,25 +1,32 @@
-"""Server-sent events, both ways: one JSON-RPC message an event (WHATWG HTML, server-sent events)."""
+"""Server-sent events, both ways: one JSON-RPC message an event (WHATWG HTML, 9.2 server-sent events)."""
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 KEEP_ALIVE = b":\r\n\r\n"
 """A comment: keeps proxies from closing a silent stream, and says nothing."""
 
+_LINE_ENDS: Final = re.compile(rb"\r\n|\r|\n")
+_BOM: Final = b"\xef\xbb\xbf"
 
-class TooLong(Exception):
-    """An event is over the bound."""
+
+class TooLong(ValueError):
+    """An event, or one line of it, is over the bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     data: str
     type: str = "message"
-    id: str | None = None
-    retry_ms: int | None = None
+    id: str | None = None  # the last one that the stream told, with this event or before
+    retry_ms: int | None = None  # likewise
 
 
 def encode(message: bytes) -> bytes:
-    """One event. JSON has no line breaks outside its escapes, so the data is one line."""
+    """One event. A line break within JSON can only be a blank between two tokens; each line is a `data:` of its own."""
+    if b"\n" in message or b"\r" in message:
+        message = b"\r\ndata: ".join(_LINE_ENDS.split(message))
     return b"event: message\r\ndata: " + message + b"\r\n\r\n"
 
 
@@ -28,62 +35,58 @@ class Decoder:
 
     def __init__(self, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
-        self._rest = b""
-        self._data: list[str] = []
-        self._size = 0
+        self._pending = bytearray()  # an unfinished line
+        self._after_cr = False  # a line feed that comes next belongs to the line end before
+        self._begun = False
+        self._data: list[bytes] = []
+        self._data_bytes = 0
         self._type = ""
         self._id: str | None = None
         self._retry_ms: int | None = None
-        self._begun = False
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that `chunk` completes. Raises `TooLong`."""
+        if self._after_cr and chunk:
+            chunk = chunk.removeprefix(b"\n")
+            self._after_cr = False
         events: list[Event] = []
-        self._rest += chunk
-        if not self._begun and len(self._rest) >= 3:
-            self._begun = True
-            self._rest = self._rest.removeprefix(b"\xef\xbb\xbf")
-        while (line := self._line()) is not None:
-            event = self._read(line)
-            if event is not None:
-                events.append(event)
-        if len(self._rest) + self._size > self._max_event_bytes:
-            raise TooLong(f"an event of more than {self._max_event_bytes} bytes")
+        start = 0
+        for end in _LINE_ENDS.finditer(chunk):
+            self._after_cr = end.group() == b"\r" and end.end() == len(chunk)
+            self._pending += chunk[start : end.start()]
+            start = end.end()
+            line = bytes(self._pending)
+            self._pending.clear()
+            self._line(line, events)
+        self._pending += chunk[start:]
+        self._check_size(len(self._pending))
         return events
 
-    def _line(self) -> bytes | None:
-        """The next whole line; a CR at the very end may be the first half of a CRLF, so it waits."""
-        if not self._begun and len(self._rest) < 3 and b"\n" not in self._rest and b"\r" not in self._rest:
-            return None
-        ends = [at for at in (self._rest.find(b"\n"), self._rest.find(b"\r")) if at >= 0]
-        if not ends:
-            return None
-        end = min(ends)
-        if self._rest[end : end + 1] == b"\r" and end + 1 == len(self._rest):
-            return None
-        width = 2 if self._rest[end : end + 2] == b"\r\n" else 1
-        line, self._rest = self._rest[:end], self._rest[end + width :]
-        return line
-
-    def _read(self, line: bytes) -> Event | None:
+    def _line(self, line: bytes, events: list[Event]) -> None:
+        if not self._begun:
+            line, self._begun = line.removeprefix(_BOM), True
         if not line:
-            return self._dispatch()
-        field, _, value = line.decode("utf-8", "replace").partition(":")
-        value = value.removeprefix(" ")
-        if field == "data":
+            self._dispatch(events)
+            return
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
             self._data.append(value)
-            self._size += len(line)
-            if self._size > self._max_event_bytes:
-                raise TooLong(f"an event of more than {self._max_event_bytes} bytes")
-        elif field == "event":
-            self._type = value
-        elif field == "id" and "\0" not in value:
-            self._id = value
-        elif field == "retry" and value.isascii() and value.isdigit():
+            self._data_bytes += len(value) + 1
+            self._check_size(0)
+        elif field == b"event":
+            self._type = value.decode("utf-8", "replace")
+        elif field == b"id" and b"\0" not in value:
+            self._id = value.decode("utf-8", "replace")
+        elif field == b"retry" and value.isdigit():
             self._retry_ms = int(value[:9])
-        return None
 
-    def _dispatch(self) -> Event | None:
-        data, type = self._data, self._type or "message"
-        self._data, self._type, self._size = [], "", 0
-        return Event("\n".join(data), type, self._id, self._retry_ms) if data else None
+    def _dispatch(self, events: list[Event]) -> None:
+        if self._data:
+            text = b"\n".join(self._data).decode("utf-8", "replace")
+            events.append(Event(text, self._type or "message", self._id, self._retry_ms))
+        self._data, self._data_bytes, self._type = [], 0, ""
+
+    def _check_size(self, unfinished_bytes: int) -> None:
+        if self._data_bytes + unfinished_bytes > self._max_event_bytes:
+            raise TooLong(f"an event of more than {self._max_event_bytes} bytes")
