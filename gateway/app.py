@@ -47,7 +47,7 @@ class Gateway:
         self._audit = assembly.audit_log(settings)
         self._tokens = assembly.access_tokens(settings)
         self._decider = assembly.decider(settings, self._policy_told)
-        info: JsonObject = {"name": settings.server_name, "version": version("mcp-gateway")}
+        info = assembly.client_info(settings)
         self._backends = BackendSet(assembly.backend_specs(settings), on_change=self._backend_told, client_info=info)
         self._catalogs = LiveCatalogs(
             self._backends,

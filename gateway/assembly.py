@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from gateway.catalog.surface import SurfaceSpec
 from gateway.identity.api_keys import ApiKey
 from gateway.identity.grant import NamesUsers
 from gateway.identity.tokens import TrustedIssuer
+from gateway.model import JsonObject
 from gateway.settings.load import SettingsError, secret_value
 from gateway.settings.model import ApiKey as ApiKeySetting
 from gateway.settings.model import Backend, Issuer, Settings
@@ -164,6 +166,11 @@ def opa_binary(settings: Settings) -> str:
 
 
 # --- what lies behind -------------------------------------------------------------------------------------------------
+
+
+def client_info(settings: Settings) -> JsonObject:
+    """What the gateway says of itself, to clients and to backends."""
+    return {"name": settings.server_name, "version": version("mcp-gateway")}
 
 
 def backend_specs(settings: Settings) -> tuple[BackendSpec, ...]:

@@ -50,7 +50,9 @@ async def pin(settings: Settings, backends: tuple[str, ...]) -> tuple[PinChange,
         raise PinFailed(f"no such backend in the settings: {', '.join(sorted(unknown))}")
     path = pins(settings.policy.folder)
     before: Pins = json.loads(path.read_text()) if path.exists() else {}
-    offered = BackendSet(assembly.backend_specs(settings), on_change=lambda change: None, client_info={"name": "mcp-gateway"})
+    offered = BackendSet(
+        assembly.backend_specs(settings), on_change=lambda change: None, client_info=assembly.client_info(settings)
+    )
     try:
         await offered.start()
         now = {backend: await _fingerprints(offered, backend) for backend in backends}

@@ -1,4 +1,4 @@
-"""`python -m examples.demo play` shows the gateway at work and ends; `run` leaves it up."""
+"""`python -m examples.demo play` shows the gateway at work and ends; `run` leaves it up; `pin` reviews its servers anew."""
 
 import asyncio
 import sys
@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from examples.demo import play
-from examples.demo.stack import stack
+from examples.demo.stack import pin, stack
 
 CONNECT = """\
 The gateway listens at {url} (metrics and readiness: {operations}). Audit log: {audit}
@@ -41,7 +41,11 @@ def main() -> int:
             except KeyboardInterrupt:
                 print("\nending …")
         return 0
-    print("usage: python -m examples.demo play|run", file=sys.stderr)
+    if what == "pin":
+        with tempfile.TemporaryDirectory(prefix="mcp-gateway-demo-") as folder:
+            pin(Path(folder))
+        return 0
+    print("usage: python -m examples.demo play|run|pin", file=sys.stderr)
     return 2
 
 

@@ -11,6 +11,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from examples.demo.stack import Stack
@@ -46,8 +47,6 @@ async def session(stack: Stack) -> None:
     console.print(_lists(shown))
     console.print(_calls(answers))
     console.print(_audit(stack.audit_folder))
-    everything = set().union(*shown.values())
-    console.print(f"{len(everything)} items behind the gateway are visible to somebody here; nothing else got through.")
 
 
 async def _everything(client: Client) -> set[str]:
@@ -62,9 +61,9 @@ async def _called(client: Client, tool: str, arguments: dict[str, Any]) -> str:
     try:
         result = await client.call_tool(tool, arguments)
     except MCPError as error:
-        return f"[red]error {error.error.code}[/red] {error.error.message}"
+        return f"[red]error {error.error.code}[/red] {escape(error.error.message)}"
     assert isinstance(result, CallToolResult)
-    text = " ".join(" ".join(block.text.split()) for block in result.content if isinstance(block, TextContent))
+    text = escape(" ".join(" ".join(block.text.split()) for block in result.content if isinstance(block, TextContent)))
     return f"[yellow]refused[/yellow] {text}" if result.is_error else f"[green]ok[/green] {text}"
 
 
@@ -89,7 +88,7 @@ def _calls(answers: list[tuple[str, str, str, str]]) -> Table:
 
 def _audit(folder: Path) -> Table:
     table = Table(title=f"The audit log ({folder.name}/*.jsonl), the calls only", title_justify="left")
-    for column in ("record", "subject", "method", "item", "outcome", "rules", "duties", "decision", "revision"):
+    for column in ("record", "subject", "item", "outcome", "rules", "duties carried out", "decision", "revision"):
         table.add_column(column, overflow="fold")
     for record in _records(folder):
         if record["type"] not in {"intent", "outcome", "exchange"} or record.get("method") != "tools/call":
@@ -98,7 +97,6 @@ def _audit(folder: Path) -> Table:
         table.add_row(
             record["type"],
             record["subject"]["id"].removesuffix("@example.com"),
-            record["method"],
             record.get("item", {}).get("public_name", ""),
             record.get("outcome", ""),
             " ".join([each["rule"] for each in record.get("denials", [])] or record.get("granted_by", [])),

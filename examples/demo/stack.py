@@ -49,6 +49,15 @@ def stack(folder: Path, *, port: int = 0, operations_port: int = 0) -> Iterator[
         yield Stack(urls["mcp"], urls["operations"], folder / "audit", keys, settings)
 
 
+def pin(folder: Path) -> None:
+    """Accept the demo servers' definitions as they are now, into the facts of policies/."""
+    with ExitStack() as stopping:
+        ports = {name: _server(name, folder, stopping) for name in ("crm", "deploy")}
+        settings = folder / "gateway.yaml"
+        settings.write_text(yaml.safe_dump(_settings(folder, ports, _keys()[1], 0, 0)))
+        subprocess.run([sys.executable, "-m", "gateway.cli", "catalog", "pin", "--settings", str(settings)], cwd=ROOT, check=True)
+
+
 def _settings(
     folder: Path, ports: dict[str, int], entries: list[dict[str, Any]], port: int, operations_port: int
 ) -> dict[str, Any]:

@@ -177,14 +177,15 @@ def _ruling(draft: Draft, decisions: list[tuple[Phase, Decision]]) -> Ruling:
 
 
 def _duties(draft: Draft) -> tuple[Duty, ...]:
-    """The obligations carried out, a redaction with the number of places it changed."""
+    """The obligations carried out; a redaction where it changed something, with the number of places."""
     hits: dict[tuple[str, str], int] = {}
     for hit in draft.hits:
         hits[hit.rule, hit.code] = hits.get((hit.rule, hit.code), 0) + hit.count
     carried = [*(draft.duties.carried if draft.duties else ()), *(one for each in draft.list_duties for one in each.carried)]
     return tuple(
-        Duty(each.rule, each.type, each.code, hits.get((each.rule, each.code), 0) if each.type == "redact" else None)
+        Duty(each.rule, each.type, each.code, hits.get((each.rule, each.code)))
         for each in dict.fromkeys(carried)
+        if each.type != "redact" or (each.rule, each.code) in hits
     )
 
 

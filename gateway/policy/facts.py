@@ -71,11 +71,23 @@ def _merge(merged: JsonObject, places: Places, file: str, text: str) -> Iterator
             yield Finding(file, 1, f"lies under {name!r}, which another file says is no object")
             return
         target = below
-    for name, said in value.items():
-        if name in target:
-            yield Finding(file, _line(places, (*folder, name))[1], f"says {name!r}, which another file says too")
-        else:
-            target[name] = said
+    for path in _joined(target, value, tuple(folder)):
+        yield Finding(file, _line(places, path)[1], f"says {path[-1]!r}, which another file says too")
+
+
+def _joined(target: JsonObject, said: JsonObject, at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Put `said` into `target` as OPA does: objects join, whatever else is said twice is a conflict (its path)."""
+    waiting = [(target, said, at)]
+    while waiting:
+        into, more, path = waiting.pop()
+        for name, value in more.items():
+            known = into.get(name)
+            if name not in into:
+                into[name] = value
+            elif isinstance(known, dict) and isinstance(value, dict):
+                waiting.append((known, value, (*path, name)))
+            else:
+                yield (*path, name)
 
 
 def _place(node: yaml.Node | None, path: tuple[Key, ...], file: str, places: Places) -> None:
