@@ -4,46 +4,45 @@ Judged by body and headers together: a client that means to be modern must never
 turned to the legacy era for good (2026-07-28, basic/versioning and transports).
 """
 
-from collections.abc import Callable, Mapping
+from typing import Final
 
 from mcp.shared.inbound import InboundLadderRejection, classify_inbound_request
-from mcp_types import PROTOCOL_VERSION_META_KEY
-from mcp_types.jsonrpc import HEADER_MISMATCH, INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, PROTOCOL_VERSION_META_KEY
+from mcp_types.jsonrpc import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION
 
 from gateway.errors import Kind, Refusal
-from gateway.model import LEGACY_VERSIONS, MODERN_VERSIONS, SUPPORTED_VERSIONS, ClientInfo, Json, JsonObject, Message
+from gateway.model import LEGACY_VERSIONS, MODERN_VERSIONS, SUPPORTED_VERSIONS, ClientInfo, Era, Json, JsonObject, Message
 from gateway.wire.head import Head
 from gateway.wire.jsonrpc import Envelope, Notification, Rejected, Request, Response
 from gateway.wire.methods import find
+from gateway.wire.shapes import check_params
 
 VERSION, METHOD, NAME, SESSION = "mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id"
+ROUTING: Final = (VERSION, METHOD, NAME)
 PARAM_PREFIX = "mcp-param-"
-CAPABILITIES_META_KEY = "io.modelcontextprotocol/clientCapabilities"
-LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
-KINDS: Mapping[int, Kind] = {
-    INVALID_PARAMS: Kind.INVALID_PARAMS,
-    HEADER_MISMATCH: Kind.HEADER_MISMATCH,
-    UNSUPPORTED_PROTOCOL_VERSION: Kind.UNSUPPORTED_VERSION,
-}
+MAX_ECHO_CHARS = 128  # of what the client sent, in a message to it
 
 
 def route(head: Head, envelope: Envelope) -> Message:
     """The message, checked as far as head and body go. Raises `Rejected`."""
-    id = envelope.id if isinstance(envelope, Request | Response) else None
+    if isinstance(envelope, Response):
+        # Its id is one of the gateway's own; in an answer it would be taken for one of the client's.
+        raise Rejected(Refusal(Kind.INVALID_REQUEST, "this gateway asked for nothing, so there is nothing to answer"), None)
+    id = envelope.id if isinstance(envelope, Request) else None
+    era: Era | None = None
     try:
-        if isinstance(envelope, Response):
-            raise Refusal(Kind.INVALID_REQUEST, "this gateway asked for nothing, so there is nothing to answer")
-        if is_modern(head, envelope):
-            return _modern(head, envelope)
-        return _legacy(head, envelope)
+        era = "modern" if is_modern(head, envelope) else "legacy"
+        if isinstance(envelope, Notification) and not envelope.method.startswith("notifications/"):
+            raise Refusal(Kind.INVALID_REQUEST, f"{envelope.method[:MAX_ECHO_CHARS]} is a request: give it an `id`")
+        return _modern(head, envelope) if era == "modern" else _legacy(head, envelope)
     except Refusal as refusal:
-        raise Rejected(refusal, id) from refusal
+        raise Rejected(refusal, id, era) from refusal
 
 
 def is_modern(head: Head, envelope: Request | Notification) -> bool:
     """Per-request metadata in the body, or a version header that no legacy client sends."""
     meta = envelope.params.get("_meta")
-    if isinstance(meta, dict) and PROTOCOL_VERSION_META_KEY in meta:
+    if isinstance(meta, dict) and not meta.keys().isdisjoint((PROTOCOL_VERSION_META_KEY, CLIENT_CAPABILITIES_META_KEY)):
         return True
     version = head.one(VERSION)
     return version is not None and not _was_legacy(version)
@@ -57,21 +56,26 @@ def check_session_version(message: Message, header: str | None, session_version:
 
 
 def _modern(head: Head, envelope: Request | Notification) -> Message:
+    """Metadata, then headers, then version, then method, then parameters: a client learns of the first that is wrong."""
     if isinstance(envelope, Notification):
         return _modern_notification(head, envelope)
-    routing = {name: value for name in (VERSION, METHOD, NAME) if (value := head.one(name)) is not None}
+    first = {name: value for name, value in reversed(head.headers) if name in ROUTING}
     body = {"method": envelope.method, "params": envelope.params}
-    verdict = classify_inbound_request(body, headers=routing, supported_modern_versions=MODERN_VERSIONS)
+    verdict = classify_inbound_request(body, headers=first, supported_modern_versions=MODERN_VERSIONS)
+    if isinstance(verdict, InboundLadderRejection) and verdict.code == INVALID_PARAMS:
+        raise Refusal(Kind.INVALID_PARAMS, verdict.message, cause="meta")
+    capabilities = envelope.params["_meta"][CLIENT_CAPABILITIES_META_KEY]  # type: ignore[index,call-overload]
+    if not isinstance(capabilities, dict):
+        raise Refusal(Kind.INVALID_PARAMS, f"params._meta[{CLIENT_CAPABILITIES_META_KEY!r}] must be an object", cause="meta")
+    for name in ROUTING:
+        head.one(name)
     if isinstance(verdict, InboundLadderRejection):
-        data: Json = verdict.data
         if verdict.code == UNSUPPORTED_PROTOCOL_VERSION:
-            data = {"supported": list[Json](SUPPORTED_VERSIONS), "requested": _requested(envelope)}
-        raise Refusal(KINDS[verdict.code], verdict.message, data=data)
-    if not isinstance(verdict.client_capabilities, dict):
-        raise Refusal(Kind.INVALID_PARAMS, f"params._meta[{CAPABILITIES_META_KEY!r}] must be an object")
+            raise _unsupported(_body_version(envelope))
+        raise Refusal(Kind.HEADER_MISMATCH, verdict.message)
     if find(envelope.method, "modern") is None:
-        raise Refusal(Kind.UNKNOWN_METHOD, f"Method not found: {envelope.method}")
-    _check_params(envelope.method, envelope.params)
+        raise _unknown_method(envelope.method)
+    check_params(envelope.method, envelope.params)
     return Message(
         era="modern",
         version=verdict.protocol_version,
@@ -79,17 +83,23 @@ def _modern(head: Head, envelope: Request | Notification) -> Message:
         params=envelope.params,
         id=envelope.id,
         client=_client(verdict.client_info),
-        capabilities=verdict.client_capabilities,
+        capabilities=capabilities,
         param_headers=tuple(line for line in head.headers if line[0].startswith(PARAM_PREFIX)),
     )
 
 
 def _modern_notification(head: Head, envelope: Notification) -> Message:
-    """Accepted and dropped: over HTTP a modern client cancels by closing its stream, and tells nothing else."""
-    version = head.one(VERSION)
+    """Accepted and dropped: over HTTP a modern client cancels by closing its stream, and tells nothing else.
+
+    The specification leaves its headers open: the version must be there, the method may be, and both must be right.
+    """
+    version, method, told = head.one(VERSION), head.one(METHOD), _body_version(envelope)
+    if version is None or told not in (None, version):
+        raise Refusal(Kind.HEADER_MISMATCH, f"{VERSION} header does not match the notification's protocol version")
+    if method is not None and method != envelope.method:
+        raise Refusal(Kind.HEADER_MISMATCH, f"{METHOD} header does not match the notification's method")
     if version not in MODERN_VERSIONS:
-        data: JsonObject = {"supported": list[Json](SUPPORTED_VERSIONS), "requested": version or ""}
-        raise Refusal(Kind.UNSUPPORTED_VERSION, "Unsupported protocol version", data=data)
+        raise _unsupported(version)
     return Message(era="modern", version=version, method=envelope.method, params=envelope.params)
 
 
@@ -103,10 +113,11 @@ def _legacy(head: Head, envelope: Request | Notification) -> Message:
         raise Refusal(Kind.INVALID_REQUEST, text, cause="no_session")
     is_request = isinstance(envelope, Request)
     if is_request and find(envelope.method, "legacy") is None:
-        raise Refusal(Kind.UNKNOWN_METHOD, f"Method not found: {envelope.method}")
+        raise _unknown_method(envelope.method)
     if is_request:
-        _check_params(envelope.method, envelope.params)
-    info = envelope.params.get("clientInfo") if envelope.method == "initialize" else None
+        check_params(envelope.method, envelope.params)
+    told = envelope.params if envelope.method == "initialize" else {}
+    capabilities = told.get("capabilities")
     return Message(
         era="legacy",
         version=version or "",
@@ -114,7 +125,8 @@ def _legacy(head: Head, envelope: Request | Notification) -> Message:
         params=envelope.params,
         id=envelope.id if isinstance(envelope, Request) else None,
         session_id=session_id,
-        client=_client(info),
+        client=_client(told.get("clientInfo")),
+        capabilities=capabilities if isinstance(capabilities, dict) else {},
     )
 
 
@@ -123,9 +135,18 @@ def _was_legacy(version: str) -> bool:
     return len(version) == 10 and version[:4].isdigit() and version < MODERN_VERSIONS[0]
 
 
-def _requested(envelope: Request) -> Json:
+def _body_version(envelope: Request | Notification) -> Json:
     meta = envelope.params.get("_meta")
     return meta.get(PROTOCOL_VERSION_META_KEY) if isinstance(meta, dict) else None
+
+
+def _unsupported(requested: Json) -> Refusal:
+    data: JsonObject = {"supported": list[Json](SUPPORTED_VERSIONS), "requested": requested}
+    return Refusal(Kind.UNSUPPORTED_VERSION, "Unsupported protocol version", data=data)
+
+
+def _unknown_method(method: str) -> Refusal:
+    return Refusal(Kind.UNKNOWN_METHOD, f"Method not found: {method[:MAX_ECHO_CHARS]}")
 
 
 def _client(info: object) -> ClientInfo:
@@ -133,108 +154,3 @@ def _client(info: object) -> ClientInfo:
         return ClientInfo()
     name, version = info.get("name"), info.get("version")
     return ClientInfo(name if isinstance(name, str) else None, version if isinstance(version, str) else None)
-
-
-# --- parameters -------------------------------------------------------------------------------------------------------
-
-
-def _check_params(method: str, params: JsonObject) -> None:
-    meta = params.get("_meta", {})
-    _want(isinstance(meta, dict), "_meta must be an object")
-    assert isinstance(meta, dict)
-    token = meta.get("progressToken", "")
-    _want(isinstance(token, int | str) and not isinstance(token, bool), "_meta.progressToken must be a string or an integer")
-    level = meta.get("io.modelcontextprotocol/logLevel", LEVELS[0])
-    _want(level in LEVELS, f"_meta logLevel must be one of {', '.join(LEVELS)}")
-    _want("requestState" not in params, "requestState: this gateway issued none")
-    check = _CHECKS.get(method)
-    if check is not None:
-        check(params)
-
-
-def _want(right: bool, message: str) -> None:
-    if not right:
-        raise Refusal(Kind.INVALID_PARAMS, message)
-
-
-def _list(params: JsonObject) -> None:
-    _want(isinstance(params.get("cursor", ""), str), "cursor must be a string; leave it out to start at the beginning")
-
-
-def _named(params: JsonObject) -> None:
-    name = params.get("name")
-    _want(isinstance(name, str) and 0 < len(name) <= 256, "name must be a string of 1 to 256 characters")
-    _want(isinstance(params.get("arguments", {}), dict), "arguments must be an object; leave it out if there are none")
-
-
-def _prompt(params: JsonObject) -> None:
-    _named(params)
-    arguments = params.get("arguments", {})
-    assert isinstance(arguments, dict)
-    _want(all(isinstance(each, str) for each in arguments.values()), "the arguments of a prompt must be strings")
-
-
-def _uri(params: JsonObject) -> None:
-    uri = params.get("uri")
-    _want(isinstance(uri, str) and 0 < len(uri) <= 8192, "uri must be a string of 1 to 8192 characters")
-
-
-def _completion(params: JsonObject) -> None:
-    reference, argument, context = params.get("ref"), params.get("argument"), params.get("context", {})
-    _want(isinstance(reference, dict), "ref must be an object")
-    assert isinstance(reference, dict)
-    member = {"ref/prompt": "name", "ref/resource": "uri"}.get(str(reference.get("type")))
-    _want(
-        member is not None and isinstance(reference.get(member), str),
-        "ref must be a ref/prompt with name or a ref/resource with uri",
-    )
-    _want(isinstance(argument, dict), "argument must be an object with name and value")
-    assert isinstance(argument, dict)
-    _want(
-        all(isinstance(argument.get(each), str) for each in ("name", "value")),
-        "argument must have a name and a value, both strings",
-    )
-    _want(isinstance(context, dict), "context must be an object")
-    assert isinstance(context, dict)
-    known = context.get("arguments", {})
-    _want(
-        isinstance(known, dict) and all(isinstance(each, str) for each in known.values()),
-        "context.arguments must be strings by name",
-    )
-
-
-def _level(params: JsonObject) -> None:
-    _want(params.get("level") in LEVELS, f"level must be one of {', '.join(LEVELS)}")
-
-
-def _initialize(params: JsonObject) -> None:
-    _want(isinstance(params.get("protocolVersion"), str), "protocolVersion must be a string")
-    _want(isinstance(params.get("capabilities"), dict), "capabilities must be an object")
-    _want(isinstance(params.get("clientInfo"), dict), "clientInfo must be an object")
-
-
-def _listen(params: JsonObject) -> None:
-    wanted = params.get("notifications")
-    _want(isinstance(wanted, dict), "notifications must be an object that says what to be told of")
-    assert isinstance(wanted, dict)
-    flags = ("toolsListChanged", "promptsListChanged", "resourcesListChanged")
-    _want(all(isinstance(wanted.get(each, False), bool) for each in flags), f"{', '.join(flags)} must be booleans")
-    uris = wanted.get("resourceSubscriptions", [])
-    _want(isinstance(uris, list) and all(isinstance(each, str) for each in uris), "resourceSubscriptions must be a list of URIs")
-
-
-_CHECKS: Mapping[str, Callable[[JsonObject], None]] = {
-    "tools/list": _list,
-    "prompts/list": _list,
-    "resources/list": _list,
-    "resources/templates/list": _list,
-    "tools/call": _named,
-    "prompts/get": _prompt,
-    "resources/read": _uri,
-    "resources/subscribe": _uri,
-    "resources/unsubscribe": _uri,
-    "completion/complete": _completion,
-    "logging/setLevel": _level,
-    "initialize": _initialize,
-    "subscriptions/listen": _listen,
-}
