@@ -16,31 +16,24 @@ class ClientGone(Exception):
 
 async def body(head: Head, receive: Receive, *, max_bytes: int, timeout_s: float) -> bytes:
     """The whole body. Raises `Refusal` (413, 408) or `ClientGone`."""
-    declared = head.one("content-length")
-    if declared is not None and declared.isdigit() and int(declared) > max_bytes:
+    if _declared_bytes(head) > max_bytes:
         raise _too_large(max_bytes)
-    first = await _piece(receive, timeout_s)
-    if not first.get("more_body", False):
-        return _within(first.get("body", b""), max_bytes)
     try:
         async with asyncio.timeout(timeout_s):
-            return await _rest(first.get("body", b""), receive, max_bytes)
+            return await _whole(receive, max_bytes)
     except TimeoutError as error:
         raise Refusal(Kind.SLOW_REQUEST, f"the body did not arrive within {timeout_s:g} s") from error
 
 
-async def _piece(receive: Receive, timeout_s: float) -> MutableMapping[str, Any]:
-    try:
-        message = await asyncio.wait_for(receive(), timeout_s)
-    except TimeoutError as error:
-        raise Refusal(Kind.SLOW_REQUEST, f"the body did not arrive within {timeout_s:g} s") from error
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    return message
+def _declared_bytes(head: Head) -> int:
+    """What the head says; 0 where it does not, since the body is counted anyway."""
+    declared = head.one("content-length") or ""
+    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) <= 20 else 0
 
 
-async def _rest(first: bytes, receive: Receive, max_bytes: int) -> bytes:
-    pieces, size = [first], len(first)
+async def _whole(receive: Receive, max_bytes: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -50,13 +43,7 @@ async def _rest(first: bytes, receive: Receive, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise _too_large(max_bytes)
         if not message.get("more_body", False):
-            return b"".join(pieces)
-
-
-def _within(whole: bytes, max_bytes: int) -> bytes:
-    if len(whole) > max_bytes:
-        raise _too_large(max_bytes)
-    return whole
+            return b"".join(pieces) if len(pieces) > 1 else pieces[0]
 
 
 def _too_large(max_bytes: int) -> Refusal:
