@@ -218,7 +218,8 @@ def test_a_name_header_is_decoded_before_it_is_compared() -> None:
 
 
 def test_client_info_of_any_shape_is_never_a_reason_to_refuse() -> None:
-    for info in (None, [], "x", {"name": 5, "version": {}}):
+    strange: list[Json] = [None, [], "x", {"name": 5, "version": {}}]
+    for info in strange:
         message = route(
             head(*modern_lines("tools/list")),
             Request(1, "tools/list", {"_meta": {**META, "io.modelcontextprotocol/clientInfo": info}}),
