@@ -4,17 +4,20 @@ Unknown members are kept: only what the eras define differently is changed (2026
 """
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
-import msgspec
-
-from gateway.errors import RESOURCE_NOT_FOUND_LEGACY, BackendFailed, Kind, Refusal
+from gateway.errors import DENIED_CODE, LIMITED_CODE, RESOURCE_NOT_FOUND_LEGACY, BackendFailed, Kind, Refusal
 from gateway.model import Era, Fault, Json, JsonObject
+from gateway.wire import json
 from gateway.wire.methods import find
 
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 MODERN_ONLY = ("resultType", "ttlMs", "cacheScope")
 METHOD_NOT_FOUND, INVALID_PARAMS = -32601, -32602
-RESERVED = range(-32768, -31999)  # JSON-RPC's own codes and MCP's; what lies outside is the application's
+URL_ELICITATION_REQUIRED = -32042  # 2025-11-25, client/elicitation; 2026-07-28 retired it
+OF_THE_HOP: Final = range(-32099, -32019)  # 2026-07-28, basic: header mismatch, missing capability, unsupported version
+RESERVED: Final = range(-32768, -31999)  # JSON-RPC's own codes and MCP's; what lies outside is the application's
+OURS: Final = (DENIED_CODE, LIMITED_CODE)  # no backend speaks in the gateway's voice
 
 
 def check_result(result: JsonObject, *, method: str, backend_era: Era) -> None:
@@ -41,6 +44,8 @@ def for_client(
     shown = {name: value for name, value in result.items() if name not in MODERN_ONLY}
     meta = dict(own) if isinstance(own := shown.get("_meta"), dict) else {}
     meta.pop(SERVER_INFO, None)
+    if method == "tools/call":
+        shown.setdefault("content", [])  # required in every era, and forgotten beside structured content
     if client_era == "modern":
         shown["resultType"] = "complete"
         meta[SERVER_INFO] = server_info
@@ -65,22 +70,35 @@ def _legacy_tool_result(shown: JsonObject) -> None:
     if "structuredContent" not in shown or isinstance(structured, dict):
         return
     del shown["structuredContent"]
-    if not shown.get("content"):
-        shown["content"] = [{"type": "text", "text": msgspec.json.encode(structured).decode()}]
+    content = shown.get("content")
+    blocks = content if isinstance(content, list) else []
+    if not any(isinstance(each, dict) and each.get("type") == "text" for each in blocks):
+        shown["content"] = [*blocks, {"type": "text", "text": json.encode(structured).decode()}]
 
 
 def fault_for_client(fault: Fault, *, method: str, client_era: Era) -> Refusal:
     """A backend's error in the client's terms. Codes that speak of the hop behind are not the client's business."""
-    missing = method in {"resources/read", "resources/subscribe"} and fault.code in {RESOURCE_NOT_FOUND_LEGACY, INVALID_PARAMS}
-    if missing:
+    if method in {"resources/read", "resources/subscribe"} and _says_missing(fault):
         return Refusal(Kind.UNKNOWN_RESOURCE, fault.message, cause="backend_not_found")
     if fault.code == INVALID_PARAMS:
         return Refusal(Kind.INVALID_PARAMS, fault.message, data=fault.data, cause="backend_invalid_params")
-    if fault.code not in RESERVED:
+    if fault.code not in RESERVED and fault.code not in OURS:
         return Refusal(Kind.BACKEND_ERROR, fault.message, data=fault.data, code=fault.code)
     if fault.code == METHOD_NOT_FOUND:
         return Refusal(Kind.BACKEND_ERROR, "The backend does not offer this.", cause="backend_method_not_found")
+    if fault.code == URL_ELICITATION_REQUIRED:
+        text = "The backend wants the user to open a page first, which this gateway does not relay yet."
+        return Refusal(Kind.BACKEND_ERROR, text, cause="backend_wants_input")
+    if fault.code in OF_THE_HOP:
+        return Refusal(Kind.BACKEND_ERROR, "The backend refused the gateway's request.", cause="backend_protocol")
     return Refusal(Kind.BACKEND_ERROR, fault.message or "The backend failed.", cause="backend_error")
+
+
+def _says_missing(fault: Fault) -> bool:
+    """Modern servers have one code for a missing resource and for other mistakes: its data names the URI, its text says so."""
+    if fault.code == INVALID_PARAMS:
+        return (isinstance(fault.data, dict) and "uri" in fault.data) or "not found" in fault.message.lower()
+    return fault.code == RESOURCE_NOT_FOUND_LEGACY
 
 
 def _blocks(value: Json) -> bool:
@@ -91,7 +109,7 @@ def _tool_result(result: JsonObject) -> bool:
     return _blocks(result.get("content", [])) and isinstance(result.get("isError", False), bool)
 
 
-def _message(value: Json) -> bool:
+def _prompt_message(value: Json) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("role"), str):
         return False
     content = value.get("content")
@@ -100,7 +118,7 @@ def _message(value: Json) -> bool:
 
 def _prompt_result(result: JsonObject) -> bool:
     messages = result.get("messages")
-    return isinstance(messages, list) and all(_message(each) for each in messages)
+    return isinstance(messages, list) and all(_prompt_message(each) for each in messages)
 
 
 def _resource_result(result: JsonObject) -> bool:
