@@ -15,8 +15,7 @@ FROM docker.io/library/python:3.11-slim-bookworm AS base
 # The numbers are part of the interface: volumes and `user:` in compose.yaml name them.
 RUN groupadd --gid 10001 gateway \
     && useradd --uid 10001 --gid gateway --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin gateway \
-    && install -d -o gateway -g gateway -m 0700 /var/lib/mcp-gateway \
-    && install -d -o gateway -g gateway -m 0755 /bundle
+    && install -d -o gateway -g gateway -m 0700 /var/lib/mcp-gateway
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /

@@ -20,7 +20,6 @@ def compose() -> dict[str, Any]:
 
 
 SERVICES: dict[str, dict[str, Any]] = compose()["services"]
-LONG_RUNNING = sorted(name for name, service in SERVICES.items() if service["restart"] != "no")
 each_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
 
@@ -82,10 +81,10 @@ def test_every_image_is_pinned_to_a_version(name: str) -> None:
         assert re.fullmatch(r"[a-z.]+/[a-z/]+:v?[0-9]+\.[0-9]+\.[0-9]+[a-z-]*", service["image"])
 
 
-@pytest.mark.parametrize("name", LONG_RUNNING)
-def test_every_service_that_stays_up_has_a_health_check(name: str) -> None:
+@each_service
+def test_every_service_has_a_health_check(name: str) -> None:
     assert set(SERVICES[name]["healthcheck"]) == {"test", "interval", "timeout", "retries", "start_period"}
-    assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+    assert (SERVICES[name]["healthcheck"]["test"][0], SERVICES[name]["restart"]) == ("CMD", "unless-stopped")
 
 
 def test_only_the_gateway_publishes_a_port_and_only_on_loopback() -> None:
@@ -97,9 +96,20 @@ def test_only_the_gateway_can_leave_the_internal_networks() -> None:
     networks = compose()["networks"]
     internal = {name for name, network in networks.items() if network.get("internal")}
     outside = {name for name, service in SERVICES.items() if set(service.get("networks", ())) - internal}
-    isolated = {name for name, service in SERVICES.items() if "networks" not in service}
-    assert (internal, outside) == ({"backends", "monitoring"}, {"gateway"})
-    assert {name: SERVICES[name].get("network_mode") for name in isolated} == {"policies": "none"}
+    assert (internal, outside) == ({"backends", "monitoring", "policy"}, {"gateway"})
+    assert [name for name, service in SERVICES.items() if "networks" not in service or "network_mode" in service] == []
+
+
+def test_only_opa_can_reach_the_policies_and_only_the_gateway_the_demo_servers() -> None:
+    on = {
+        name: sorted(each for each, service in SERVICES.items() if name in service["networks"]) for name in compose()["networks"]
+    }
+    assert on == {
+        "edge": ["gateway"],
+        "backends": ["crm", "deploy", "gateway"],
+        "policy": ["opa", "policies"],
+        "monitoring": ["gateway", "opa", "prometheus"],
+    }
 
 
 def test_opa_is_reached_over_a_socket_by_the_gateway_alone_and_asks_system_authz() -> None:

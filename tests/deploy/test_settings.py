@@ -4,13 +4,12 @@ import json
 import shutil
 import stat
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from deploy.opa import bundle_server
 from gateway.identity import api_keys
 from gateway.settings.load import load
 from tools import demo_keys
@@ -65,6 +64,9 @@ def test_settings_name_services_and_mounts_that_exist() -> None:
         assert backend["url"] == f"http://{name}:{port}/mcp"
     assert f"--addr=unix://{settings['opa']['url'].removeprefix('unix:')}" in services["opa"]["command"]
     assert {settings["policy"]["folder"], str(Path(settings["audit"]["folder"]).parent)} <= mounts
+    opa = yaml.safe_load((ROOT / "deploy/opa/opa.yaml").read_text())
+    assert opa["services"]["policies"]["url"] == f"http://policies:{services['policies']['command'][0]}"
+    assert "/" + opa["bundles"]["mcp"]["resource"] == bundle_server.BUNDLE
     assert (settings["operations"]["port"], settings["listen"]["port"]) == (9090, 8080)
 
 
@@ -86,53 +88,3 @@ def test_promtool_accepts_the_scrape_configuration() -> None:
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Iterator[Path]:
-    target = tmp_path / "bundle"
-    target.mkdir()
-    yield target
-
-
-def bundled(policies: Path, target: Path) -> "subprocess.CompletedProcess[str]":
-    script = ROOT / "deploy/opa/bundle.py"
-    arguments = [policies, ROOT / "schemas", ROOT / "deploy/opa/authz.rego", target]
-    return subprocess.run(
-        [sys.executable, str(script), *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False
-    )
-
-
-def test_bundle_holds_the_policies_and_the_door_and_has_a_revision(bundle: Path) -> None:
-    done = bundled(ROOT / "policies", bundle)
-    assert (done.returncode, done.stderr) == (0, "")
-    manifest = json.loads((bundle / ".manifest").read_text())
-    assert manifest == {"revision": manifest["revision"], "roots": ["mcp", "system/authz"]}
-    assert f"revision {manifest['revision']}" in done.stdout
-    inside = {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()}
-    policies = {str(path.relative_to(ROOT / "policies")) for path in (ROOT / "policies").rglob("*") if path.is_file()}
-    assert inside == policies | {".manifest", "system/authz.rego"}
-    assert [path for path in bundle.rglob("*") if path.stat().st_mode & 0o044 != 0o044] == [], "OPA is another user"
-
-
-def test_an_edited_policy_has_another_revision_and_a_removed_one_is_gone(bundle: Path, tmp_path: Path) -> None:
-    edited = tmp_path / "policies"
-    shutil.copytree(ROOT / "policies", edited)
-    (edited / "mcp/extra.rego").write_text("package mcp.extra\n")
-    assert bundled(edited, bundle).returncode == 0
-    before = json.loads((bundle / ".manifest").read_text())["revision"]
-    (edited / "mcp/extra.rego").unlink()
-    assert bundled(edited, bundle).returncode == 0
-    assert json.loads((bundle / ".manifest").read_text())["revision"] != before
-    assert not (bundle / "mcp/extra.rego").exists()
-
-
-def test_a_policy_folder_that_opa_would_misread_leaves_the_last_bundle(bundle: Path, tmp_path: Path) -> None:
-    bundled(ROOT / "policies", bundle)
-    before = (bundle / ".manifest").read_text()
-    edited = tmp_path / "policies"
-    shutil.copytree(ROOT / "policies", edited)
-    (edited / "mcp/facts/more.yaml").write_text("version: 1\n")
-    done = bundled(edited, bundle)
-    assert (done.returncode, (bundle / ".manifest").read_text()) == (1, before)
-    assert done.stderr.startswith("mcp/facts/more.yaml:0: OPA would leave this file out")
