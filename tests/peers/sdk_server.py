@@ -23,8 +23,10 @@ from typing import Annotated, Any, Literal
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import (
+    CallToolResult,
     Completion,
     EmptyResult,
+    InputRequiredResult,
     PromptReference,
     ResourceLink,
     SetLevelRequestParams,
@@ -76,7 +78,7 @@ class Everything:
             self.counts["cancelled"] += 1
             raise
 
-    def _tools(self) -> None:  # noqa: C901 — one tool after another
+    def _tools(self) -> None:
         tool = self.server.tool
 
         @tool(annotations=READS)
@@ -125,10 +127,12 @@ class Everything:
             return [ResourceLink(type="resource_link", name="guide", uri=uri), TextContent(type="text", text=f"see {uri}")]
 
         @tool()
-        async def ask(ctx: Context) -> str:
+        async def ask(ctx: Context) -> CallToolResult | InputRequiredResult:
             """Asks the client's user (legacy: a request to the client; modern: input_required)."""
+            if ctx.protocol_version == MODERN.decode():
+                return InputRequiredResult(request_state="waiting")
             answer = await ctx.elicit("Shall I go on?", Choice)
-            return answer.action
+            return CallToolResult(content=[TextContent(type="text", text=answer.action)])
 
         @tool()
         def crash() -> str:

@@ -1,0 +1,84 @@
+"""A backend that is down costs its callers milliseconds, and heals by itself."""
+
+import time
+
+import pytest
+
+from gateway.adapters.backends import HttpSpec
+from gateway.model import Change
+from tests.adapters.backends.scripted import (
+    SHORT,
+    Received,
+    backends,
+    done,
+    eventually,
+    failure,
+    http,
+    modern,
+    run,
+    scripted,
+    text,
+    tool_call,
+)
+
+
+def test_a_dead_backend_fails_at_once_after_a_few_tries_and_is_found_again_when_it_is_back() -> None:
+    async def main() -> None:
+        changes: list[Change] = []
+        async with scripted(modern(done)) as server:
+            pass
+        async with backends(HttpSpec("crm", server.url), changes=changes) as behind:
+            assert behind.status()[0].state == "unknown"
+            for _ in range(3):
+                assert await failure(behind, tool_call()) == ("unreachable", False)
+            assert behind.status()[0].state == "down"
+            assert "refused" in behind.status()[0].last_error or "Connect" in behind.status()[0].last_error
+            began_s = time.perf_counter()
+            assert await failure(behind, tool_call()) == ("unreachable", False)
+            assert time.perf_counter() - began_s < 0.05
+            async with scripted(modern(done), port=server.port):
+                await eventually(lambda: behind.status()[0].state == "up")
+                assert await text(behind, tool_call()) == "done"
+                assert behind.status()[0].last_error == ""
+            assert changes == [Change("crm", "tools"), Change("crm", "prompts"), Change("crm", "resources")]
+
+    run(main())
+
+
+def test_a_hung_backend_whose_era_is_unknown_counts_as_down() -> None:
+    async def main() -> None:
+        async def hangs(received: Received) -> None:
+            await received.reader.read()
+
+        async with scripted(hangs) as server, backends(http(server, timeouts=SHORT)) as behind:
+            for _ in range(3):
+                assert await failure(behind, tool_call()) == ("late", False)
+            assert await failure(behind, tool_call()) == ("unreachable", False)
+
+    run(main())
+
+
+def test_a_slow_tool_does_not_make_its_backend_count_as_down() -> None:
+    async def main() -> None:
+        async def slow(received: Received) -> None:
+            if received.body["params"]["name"] == "slow":
+                await received.reader.read()
+            else:
+                await done(received)
+
+        async with scripted(modern(slow)) as server, backends(http(server, timeouts=SHORT)) as behind:
+            for _ in range(4):
+                assert await failure(behind, tool_call("slow")) == ("late", True)
+            assert await text(behind, tool_call("fast")) == "done"
+
+    run(main())
+
+
+def test_two_backends_of_one_name_are_refused() -> None:
+    async def main() -> None:
+        spec = HttpSpec("crm", "http://127.0.0.1:1/mcp")
+        with pytest.raises(ValueError, match="two backends are named crm"):
+            async with backends(spec, spec):
+                pass
+
+    run(main())
