@@ -46,3 +46,9 @@ policy: .venv/.ready
 	@$(REGAL_BINARY) lint policies policy_tests deploy/opa
 pytest: .venv/.ready
 	@OPA="$(OPA_BINARY)" $(BIN)/pytest -q
+
+.PHONY: bench soak
+bench: .venv/.ready ## measure direct and through the gateway, side by side (some minutes; writes bench/results.json)
+	@OPA="$(OPA_BINARY)" $(BIN)/python -m bench.run
+soak: .venv/.ready ## 100,000 calls through the gateway, and whether its memory stays flat
+	@OPA="$(OPA_BINARY)" $(BIN)/python -m bench.soak

@@ -4,13 +4,13 @@
 """
 
 import argparse
-import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import uvicorn
+import uvloop
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -134,11 +134,9 @@ def main() -> None:
     options = parser.parse_args()
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     print(f"port {listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(
-        Backend(options.tools), log_level="warning", access_log=False, lifespan="off", loop="uvloop", ws="none"
-    )
+    config = uvicorn.Config(Backend(options.tools), log_level="warning", access_log=False, lifespan="off", loop="none", ws="none")
     server = uvicorn.Server(config)
-    asyncio.run(server.serve(sockets=[listener]))
+    uvloop.run(server.serve(sockets=[listener]))
 
 
 if __name__ == "__main__":

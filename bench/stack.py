@@ -98,6 +98,11 @@ def _settings(folder: Path, backends: dict[str, Target], secret: str) -> dict[st
         rules.mkdir()
         (rules / "access.rego").write_text(GRANT.format(backend=name))
     (policies / "mcp/servers/b200/patterns.rego").write_text(REDACT)
+    facts = policies / "mcp/facts/data.yaml"
+    known = yaml.safe_load(facts.read_text())
+    for name in backends:
+        known["items"][name] = {"tool": {tool: {"labels": ["safe"]} for tool in ("echo", "big", "stream")}}
+    facts.write_text(yaml.safe_dump(known))
     key = {"id": "bench", "sha256": hashlib.sha256(secret.encode()).hexdigest(), "subject": "bench", "names_users": True}
     return {
         "listen": {"port": 0},

@@ -1,6 +1,7 @@
 """Settings become adapters: one function for each outside thing, and the only place that knows both sides."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -158,7 +159,7 @@ def policy_source(settings: Settings) -> Source:
 
 
 def opa_binary(settings: Settings) -> str:
-    named = settings.opa.binary or "opa"
+    named = settings.opa.binary or os.environ.get("OPA") or "opa"
     found = shutil.which(named)
     if found is None:
         raise SettingsError(f"opa.binary: no program {named!r}; install OPA, name its path here, or ask a sidecar with opa.url")
