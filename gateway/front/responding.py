@@ -31,6 +31,7 @@ class Answering:
         self._keep_alive_s = keep_alive_s
         self.streaming = False
         self.bytes_out = 0
+        self._beginning = asyncio.Lock()  # the first notice and the first keep-alive may come at once
 
     async def answer(self, events: AsyncIterator[Notice | Reply], headers: Mapping[str, str] | None = None) -> None:
         """Send every event; the reply, or a refusal, is last."""
@@ -56,9 +57,10 @@ class Answering:
 
     async def begin(self) -> None:
         """Commit to a stream; from here on every failure is an error inside it."""
-        if not self.streaming:
-            self.streaming = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+        async with self._beginning:
+            if not self.streaming:
+                await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+                self.streaming = True  # only now: a reply that comes while the connection is blocked can still choose a status
 
     async def end(self) -> None:
         """End a stream without a reply: the request was cancelled by its client."""

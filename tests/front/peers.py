@@ -39,6 +39,15 @@ class Peer:
             received += piece
         return received
 
+    def status(self) -> int:
+        """The status of the response that begins to arrive."""
+        received = b""
+        while b"\r\n" not in received:
+            piece = self._socket.recv(65536)
+            assert piece, f"closed after {received!r}"
+            received += piece
+        return int(received.split(b" ")[1])
+
     def rest(self) -> bytes:
         """Everything until the server closes."""
         received = b""

@@ -9,7 +9,7 @@ import time
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tests.front.peers import PATIENCE_S, Connect
+from tests.front.peers import PATIENCE_S, Connect, QuickProtocol
 
 HEAD = b"POST /mcp HTTP/1.1\r\nhost: gateway\r\n"
 
@@ -132,12 +132,16 @@ def test_a_second_head_on_a_kept_connection_has_a_deadline_too(connect: Connect)
 
 
 def test_a_stray_line_end_while_the_answer_is_made_does_not_end_the_exchange(connect: Connect) -> None:
+    begun = threading.Event()
+
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.6)  # longer than a head may take
+        begun.set()
+        await asyncio.sleep(2 * QuickProtocol.bounds.head_timeout_s)
         await answer(send, b"done")
 
     peer = connect(slow)()
     peer.send(HEAD + b"content-length: 0\r\n\r\n")
+    assert begun.wait(PATIENCE_S)
     peer.send(b"\r\n")
     assert peer.read(b"done")
 
