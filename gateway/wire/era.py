@@ -59,9 +59,9 @@ def _modern(head: Head, envelope: Request | Notification) -> Message:
     """Metadata, then headers, then version, then method, then parameters: a client learns of the first that is wrong."""
     if isinstance(envelope, Notification):
         return _modern_notification(head, envelope)
-    first = {name: value for name, value in reversed(head.headers) if name in ROUTING}
+    routing = {name: value for name, value in head.headers if name in ROUTING}  # doubled ones are refused below
     body = {"method": envelope.method, "params": envelope.params}
-    verdict = classify_inbound_request(body, headers=first, supported_modern_versions=MODERN_VERSIONS)
+    verdict = classify_inbound_request(body, headers=routing, supported_modern_versions=MODERN_VERSIONS)
     if isinstance(verdict, InboundLadderRejection) and verdict.code == INVALID_PARAMS:
         raise Refusal(Kind.INVALID_PARAMS, verdict.message, cause="meta")
     capabilities = envelope.params["_meta"][CLIENT_CAPABILITIES_META_KEY]  # type: ignore[index,call-overload]

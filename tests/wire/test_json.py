@@ -61,6 +61,12 @@ def test_a_lone_surrogate_is_no_json(text: str) -> None:
     assert refused.value.kind is Kind.PARSE
 
 
+def test_nesting_beyond_the_parsers_own_stack_is_a_refusal_too() -> None:
+    with pytest.raises(Refusal) as refused:
+        decode(b"[" * 100_000)
+    assert (refused.value.kind, refused.value.message) == (Kind.PARSE, "the body is nested too deeply")
+
+
 def test_of_two_equal_keys_the_last_is_what_is_judged_and_what_is_sent_on() -> None:
     assert encode(decode(b'{"name":"safe","name":"other"}')) == b'{"name":"other"}'
 
