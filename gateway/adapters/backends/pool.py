@@ -79,11 +79,6 @@ class OwnerPool(Generic[T]):
             held.in_flight -= 1
             held.last_used_s = asyncio.get_running_loop().time()
 
-    def holder(self, owner: str, value: T) -> Held[T] | None:
-        """Where `value` is held; None: no longer."""
-        held = self._held.get("" if self._limits.shared else owner)
-        return held if held is not None and held.value is value else None
-
     def lost(self, held: Held[T]) -> None:
         """It is of no use any more; the next one who asks opens another."""
         if self._held.get(held.owner) is held:

@@ -62,8 +62,11 @@ class Child:
         self._calls: set[int] = set()  # those among the open ones that a caller waits for
         self._end_cause: tuple[str, str] | None = None
         self.ended = asyncio.Event()
-        tasks.spawn(self._read(), f"output of {spec.name}")
-        tasks.spawn(self._log_errors(), f"stderr of {spec.name}")
+        self.stopping = False
+        self._readers = (
+            tasks.spawn(self._read(), f"output of {spec.name}"),
+            tasks.spawn(self._log_errors(), f"stderr of {spec.name}"),
+        )
 
     def open(self, id: int, *, call: bool = True) -> Mailbox:
         """Where the messages of request `id` will come. Raises `BackendFailed` when the process has ended."""
@@ -91,20 +94,23 @@ class Child:
             raise BackendFailed("closed", "its process has ended", sent=True) from error
 
     async def stop(self) -> None:
-        """End the whole process group: by closing its input, then SIGTERM, then SIGKILL."""
+        """End the whole process group: by closing its input, then SIGTERM, then SIGKILL. Safe to call twice."""
+        self.stopping = True
         stdin = self._process.stdin
         assert stdin is not None
         with suppress(OSError, RuntimeError):
             stdin.close()
-        for last in (signal.SIGTERM, signal.SIGKILL):
+        for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(TimeoutError):
                 async with asyncio.timeout(GRACE_S):
                     await self._process.wait()
-            self._signal(last)
-            if self._process.returncode is not None and last is signal.SIGTERM:
-                break
+                    break
+            self._signal(number)
         await self._process.wait()
         self._signal(signal.SIGKILL)  # whatever it left behind
+        with suppress(TimeoutError):  # its pipes close when all of it is gone
+            async with asyncio.timeout(GRACE_S):
+                await asyncio.gather(*self._readers)
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError, PermissionError):

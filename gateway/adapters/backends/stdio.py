@@ -12,7 +12,6 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Literal
 
 from gateway.adapters.backends import era, process, rpc
 from gateway.adapters.backends.call import SEVERITY, Call
@@ -25,7 +24,7 @@ from gateway.adapters.backends.stdio_source import ChildSource
 from gateway.adapters.backends.watching import Emit, Source, Watcher
 from gateway.adapters.tasks import Tasks
 from gateway.errors import BackendFailed
-from gateway.model import LEGACY_VERSIONS, Answer, BackendMessage, Fault, Json, JsonObject, Outgoing
+from gateway.model import LEGACY_VERSIONS, Answer, BackendMessage, Era, Fault, Json, JsonObject, Outgoing
 
 log = logging.getLogger("gateway.backends")
 
@@ -38,7 +37,7 @@ class Running:
     """A process that has said which era it speaks and what it can do."""
 
     child: Child
-    era: Literal["modern", "legacy"]
+    era: Era
     capabilities: JsonObject
     log_rank: int | None = None
 
@@ -59,6 +58,7 @@ class StdioBackend:
         limits = PoolLimits(f"processes of {spec.name}", spec.max_processes, spec.idle_s, spec.stateless)
         self._pool: OwnerPool[Running] = OwnerPool(limits, self._tasks, open=self._start, end=self._end)
         self._judgement = None if spec.era == "auto" else Judgement(spec.era, {})
+        self._children: set[Child] = set()
         self._in_flight = 0
         self._deaths = 0  # of processes in a row that never answered a call
         self._not_before_s = 0.0
@@ -72,9 +72,8 @@ class StdioBackend:
 
     async def close(self) -> None:
         self._closing = True
-        await self._pool.close()  # while their output is still read
+        await asyncio.gather(*(each.stop() for each in tuple(self._children)))  # while their output is still read
         await self._tasks.close()
-        await self._pool.close()
 
     def status(self) -> BackendStatus:
         return self._circuit.status(self._judgement.era if self._judgement else None)
@@ -94,7 +93,7 @@ class StdioBackend:
             raise BackendFailed("busy", f"{self._in_flight} requests are in flight", sent=False)
         self._in_flight += 1
         try:
-            held = await self._pool.of(request.owner)
+            held = await self._held(request.owner)
             with self._pool.using(held):
                 running = held.value
                 call = Call(next(self._ids), request, running.era, self._watcher.told)
@@ -120,11 +119,13 @@ class StdioBackend:
                 meta[rpc.META + "logLevel"] = request.log_level
         return meta
 
-    async def _sent(self, child: Child, call: Call, meta: JsonObject) -> AsyncGenerator[BackendMessage, None]:
+    async def _sent(
+        self, child: Child, call: Call, meta: JsonObject, *, first_s: float | None = None
+    ) -> AsyncGenerator[BackendMessage, None]:
         times = self._spec.timeouts
         clock = asyncio.get_running_loop().time
         deadline_s = clock() + times.total_s
-        wait_s = times.first_byte_s
+        wait_s = first_s or times.first_byte_s
         if call.request.progress:
             meta["progressToken"] = call.id
         params: Mapping[str, Json] = {**call.request.params, "_meta": meta} if meta else call.request.params
@@ -147,7 +148,7 @@ class StdioBackend:
             raise BackendFailed("late", "no answer in time", sent=True) from error
         finally:
             child.forget(call.id)
-            if running and not child.ended.is_set() and call.request.method != "initialize":
+            if running and not child.ended.is_set() and call.request.method not in ("server/discover", "initialize"):
                 self._tasks.spawn(self._cancel(child, call.id), f"cancel at {self.name}")
 
     async def _cancel(self, child: Child, id: int) -> None:
@@ -162,11 +163,13 @@ class StdioBackend:
             running.log_rank = rank
             await self._ask(running.child, "legacy", "logging/setLevel", {"level": level})
 
-    async def _ask(self, child: Child, era: Literal["modern", "legacy"], method: str, params: JsonObject) -> JsonObject | Fault:
+    async def _ask(
+        self, child: Child, era: Era, method: str, params: JsonObject, *, first_s: float | None = None
+    ) -> JsonObject | Fault:
         """A request of the gateway's own. Raises `BackendFailed`."""
         call = Call(next(self._ids), Outgoing(self.name, method, params, ""), era, self._watcher.told)
         meta = rpc.modern_meta(self._client_info) if era == "modern" else {}
-        async with aclosing(self._sent(child, call, meta)) as messages:
+        async with aclosing(self._sent(child, call, meta, first_s=first_s)) as messages:
             async for message in messages:
                 if isinstance(message, Fault):
                     return message
@@ -175,6 +178,14 @@ class StdioBackend:
         raise BackendFailed("closed", "no answer", sent=False)
 
     # --- processes ---
+
+    async def _held(self, owner: str) -> Held[Running]:
+        """The owner's process, which has not ended as far as we know. Raises `BackendFailed`."""
+        held = await self._pool.of(owner)
+        if not held.value.child.ended.is_set():
+            return held
+        self._pool.lost(held)
+        return await self._pool.of(owner)
 
     async def _start(self, owner: str) -> Running:
         """A process that answers. Raises `BackendFailed`."""
@@ -189,27 +200,26 @@ class StdioBackend:
         except BackendFailed as failed:
             self._circuit.unreached(failed.detail)
             raise
+        self._children.add(child)
+        self._tasks.spawn(self._mourn(child), f"end of a process of {self.name}")
         try:
             running = await self._greeted(child)
         except BaseException as error:
             if isinstance(error, BackendFailed):
-                self._died()
                 self._circuit.unreached(str(error))
             self._tasks.spawn(child.stop(), f"end of a process of {self.name}")
             raise
         self._circuit.reached()
-        self._tasks.spawn(self._mourn(running, owner), f"end of a process of {self.name}")
         return running
 
-    async def _mourn(self, running: Running, owner: str) -> None:
-        """When the process ends, by itself or by us: forget it and clear away what is left of it."""
-        await running.child.ended.wait()
-        held = self._pool.holder(owner, running)
-        if held is not None:
-            self._pool.lost(held)
+    async def _mourn(self, child: Child) -> None:
+        """When a process ends, by itself or by us, clear away what is left of it."""
+        await child.ended.wait()
+        if not child.stopping:
             self._died()
-            log.warning("backend %s: a process ended", self.name)
-        await running.child.stop()
+            log.warning("backend %s: a process ended by itself", self.name)
+        await child.stop()
+        self._children.discard(child)
 
     def _died(self) -> None:
         self._deaths += 1
@@ -236,21 +246,21 @@ class StdioBackend:
     async def _discovered(self, child: Child) -> Judgement:
         for _ in range(2):
             try:
-                async with asyncio.timeout(self._spec.timeouts.connect_s):
-                    verdict = era.judge(await self._ask(child, "modern", "server/discover", {}))
-            except TimeoutError:
-                return era.LEGACY  # some legacy servers never answer what they do not know
+                said = await self._ask(child, "modern", "server/discover", {}, first_s=self._spec.timeouts.connect_s)
+                verdict = era.judge(said)
             except BackendFailed as failed:
-                if failed.cause not in ("not_mcp", "server_request"):
+                if failed.cause not in ("late", "not_mcp", "server_request"):
                     raise
-                return era.LEGACY
+                return era.LEGACY  # also for one that is late: some legacy servers never answer what they do not know
             if isinstance(verdict, Judgement):
                 return verdict
         raise rpc.not_mcp("it refuses the protocol version that it asks for", sent=False)
 
     async def _initialized(self, child: Child) -> JsonObject:
         params: JsonObject = {"protocolVersion": LEGACY_VERSIONS[0], "capabilities": {}, "clientInfo": self._client_info}
-        result = await self._ask(child, "legacy", "initialize", params)
+        times = self._spec.timeouts
+        first_s = max(times.connect_s, times.first_byte_s)  # it may still be starting
+        result = await self._ask(child, "legacy", "initialize", params, first_s=first_s)
         if isinstance(result, Fault):
             raise rpc.not_mcp(f"initialize: error {result.code}: {result.message}", sent=False)
         version = result.get("protocolVersion")
@@ -261,14 +271,13 @@ class StdioBackend:
         return capabilities if isinstance(capabilities, dict) else {}
 
     async def _probe(self) -> None:
-        await self._pool.of("")
+        await self._held("")
 
     # --- what it tells ---
 
     async def _source(self) -> Source:
         self._circuit.check()
-        held: Held[Running] = await self._pool.of("")
-        running = held.value
+        running = (await self._held("")).value
         ask = partial(self._ask, running.child, running.era)
         return ChildSource(running.child, running.era, running.capabilities, ask, self._ids, self._client_info)
 

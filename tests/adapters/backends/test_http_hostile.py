@@ -10,8 +10,10 @@ from tests.adapters.backends.scripted import (
     SHORT,
     Received,
     Script,
+    Scripted,
     backends,
     done,
+    eventually,
     failure,
     http,
     legacy,
@@ -261,14 +263,17 @@ def test_requests_over_the_cap_are_busy_and_the_others_are_answered() -> None:
 
         async with scripted(modern(waits)) as server, backends(http(server, max_concurrent=2)) as behind:
             first = [asyncio.ensure_future(text(behind, tool_call())) for _ in range(2)]
-            while len(server.of("tools/call")) < 2:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: len(server.of("tools/call")) == 2)
             assert await failure(behind, tool_call()) == ("busy", False)
             go_on.set()
             assert await asyncio.gather(*first) == ["done", "done"]
             assert await text(behind, tool_call()) == "done"
 
     run(main())
+
+
+def refusals(server: Scripted) -> list[object]:
+    return [each.body for each in server.received if isinstance(each.body, dict) and "error" in each.body]
 
 
 def test_a_legacy_request_to_the_client_is_refused_to_the_server_and_ends_the_call() -> None:
@@ -284,10 +289,9 @@ def test_a_legacy_request_to_the_client_is_refused_to_the_server_and_ends_the_ca
 
         async with scripted(legacy(asks)) as server, backends(http(server)) as behind:
             assert await failure(behind, tool_call()) == ("server_request", True)
-            while not server.of("notifications/cancelled") or server.received[-1].rpc == "tools/call":
-                await asyncio.sleep(0.01)
+            await eventually(lambda: len(server.of("notifications/cancelled")) == 1 and bool(refusals(server)))
             refusal = {"jsonrpc": "2.0", "id": "q1", "error": {"code": -32601, "message": "not supported by this client"}}
-            assert [each.body for each in server.received if isinstance(each.body, dict) and "error" in each.body] == [refusal]
+            assert refusals(server) == [refusal]
             call = server.of("tools/call")[0]
             assert server.of("notifications/cancelled")[0].body["params"]["requestId"] == call.id
 
