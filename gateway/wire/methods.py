@@ -42,11 +42,6 @@ METHODS = (
 )
 _BY_NAME: Mapping[tuple[str, Era], Method] = {(each.name, era): each for each in METHODS for era in each.eras}
 
-NOTIFICATIONS = frozenset(
-    {"notifications/initialized", "notifications/cancelled", "notifications/progress", "notifications/roots/list_changed"}
-)
-"""What a legacy client may tell. Everything but `initialized` and `cancelled` concerns requests that the gateway never sends."""
-
 
 def find(name: str, era: Era) -> Method | None:
     return _BY_NAME.get((name, era))
