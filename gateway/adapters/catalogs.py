@@ -8,12 +8,12 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.adapters.tasks import Tasks
-from gateway.catalog.items import read_items
-from gateway.catalog.merge import TYPES, Catalog, Part
-from gateway.catalog.surface import SurfaceError, SurfaceSpec, View, view
+from gateway.catalog.items import LISTED_BEFORE, Dropped, read_items
+from gateway.catalog.merge import TYPES, Catalog, Part, part_of, refreshed
+from gateway.catalog.surface import SurfaceError, SurfaceSpec, View, check, view
 from gateway.errors import BackendFailed, Refusal
 from gateway.model import Change, Item, ItemType, Json, JsonObject, Listing
 from gateway.ports import Backends
@@ -29,6 +29,8 @@ MAX_PAGES = 200
 FIRST_RETRY_S = 0.5
 MIN_TTL_S = 5.0
 COALESCE_S = 0.05  # a burst of list_changed is one refresh
+MAX_COALESCE_S = 2.0
+CHUNK_ITEMS = 100  # some 5 ms of work
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Freshness:
     refresh_s: float = 60.0
     stale_s: float = 300.0
     max_items: int = 5000  # of one type at one backend
+    walk_s: float = 120.0  # for all lists of one backend, however many pages it answers in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class CatalogChange:
 
 
 class LiveCatalogs:
-    """Implements `ports.Catalogs`."""
+    """Implements `ports.Catalogs`. Raises `SurfaceError` for surfaces that could never be shown."""
 
     def __init__(
         self,
@@ -61,6 +64,8 @@ class LiveCatalogs:
         freshness: Freshness,
         on_change: Callable[[CatalogChange], None],
     ) -> None:
+        for spec in surfaces:
+            check(spec)
         self._backends = backends
         self._names = tuple(names)
         self._surfaces = tuple(surfaces)
@@ -71,6 +76,7 @@ class LiveCatalogs:
         self._views = {spec.name: view(self._catalog, spec) for spec in self._surfaces}
         self._wanted = {name: asyncio.Event() for name in self._names}
         self._tried = {name: asyncio.Event() for name in self._names}
+        self._collisions: dict[str, SurfaceError] = {}  # by the backend whose items could not be shown
 
     def view(self, surface: str) -> View:
         return self._views[surface]
@@ -80,62 +86,78 @@ class LiveCatalogs:
             self._tasks.spawn(self._keep(name), f"catalog of {name}")
 
     async def started(self, deadline_s: float) -> None:
-        """Wait until every backend answered or failed once, at most `deadline_s`."""
+        """Wait until every backend answered or failed once, at most `deadline_s`.
+
+        Raises `SurfaceError` when what they offer cannot be shown as the surfaces are set; later on that is only logged.
+        """
         try:
             async with asyncio.timeout(deadline_s):
                 for tried in self._tried.values():
                     await tried.wait()
         except TimeoutError:
             log.warning("not every backend answered within %g s; their items follow when they do", deadline_s)
+        for collision in self._collisions.values():
+            raise collision
 
     async def close(self) -> None:
         await self._tasks.close()
 
     def refresh(self, change: Change) -> None:
         """A backend said that a list changed."""
-        if change.backend in self._wanted:
+        if change.backend in self._wanted and change.kind in KINDS:
             self._wanted[change.backend].set()
 
     # --- one backend ---
 
     async def _keep(self, name: str) -> None:
-        pause_s, good_s = FIRST_RETRY_S, time.monotonic()
+        retry_s, good_s, pause_s = FIRST_RETRY_S, time.monotonic(), COALESCE_S
         while True:
             self._wanted[name].clear()
             try:
                 part = await self._fetched(name)
             except (BackendFailed, Refusal) as failed:
                 log.warning("the items of %s cannot be fetched: %s", name, failed)
-                if time.monotonic() - good_s > self._freshness.stale_s or name not in self._catalog.parts:
+                stale_in_s = good_s + self._freshness.stale_s - time.monotonic()
+                if stale_in_s <= 0 or name not in self._catalog.parts:
                     self._publish(name, None)
-                self._tried[name].set()
-                await self._wait(name, pause_s * random.uniform(0.8, 1.2))  # noqa: S311 — spreads load, guards nothing
-                pause_s = min(pause_s * 2, self._freshness.refresh_s)
-                continue
-            pause_s, good_s = FIRST_RETRY_S, time.monotonic()
-            self._publish(name, part)
+                    stale_in_s = retry_s
+                due_s = min(stale_in_s, retry_s * random.uniform(0.8, 1.2))  # noqa: S311 — spreads load, guards nothing
+                retry_s = min(retry_s * 2, self._freshness.refresh_s)
+            else:
+                retry_s, good_s = FIRST_RETRY_S, time.monotonic()
+                self._publish(name, part)
+                due_s = self._due_s(part) * random.uniform(0.9, 1.0)  # noqa: S311
             self._tried[name].set()
-            await self._wait(name, self._due_s(part) * random.uniform(0.9, 1.0))  # noqa: S311
+            # A backend that tells of changes without a pause is heard ever less often, up to a bound.
+            pause_s = min(pause_s * 2, MAX_COALESCE_S) if self._wanted[name].is_set() else COALESCE_S
+            await self._wait(name, max(due_s, 0.0), pause_s)
 
     def _due_s(self, part: Part) -> float:
         """Until the shortest freshness that the backend granted ends; our own where it granted none."""
         granted = [ttl_ms / 1000 for ttl_ms in part.ttl_ms.values() if ttl_ms > 0]
-        return max(MIN_TTL_S, min([self._freshness.refresh_s, *granted]))
+        own_s = self._freshness.refresh_s
+        return max(min(MIN_TTL_S, own_s), min([own_s, *granted]))
 
-    async def _wait(self, name: str, for_s: float) -> None:
+    async def _wait(self, name: str, for_s: float, pause_s: float) -> None:
         try:
             async with asyncio.timeout(for_s):
                 await self._wanted[name].wait()
         except TimeoutError:
             return
-        await asyncio.sleep(COALESCE_S)
+        await asyncio.sleep(pause_s)
 
     async def _fetched(self, name: str) -> Part:
+        """Everything that a backend offers. Raises `BackendFailed`, also when it takes too long over it."""
         items: dict[ItemType, tuple[Item, ...]] = {}
         ttl_ms: dict[ItemType, int] = {}
-        for type in TYPES:
-            items[type], ttl_ms[type] = await self._walked(name, type)
-        return Part(name, items, ttl_ms)
+        at_ns = time.time_ns()
+        try:
+            async with asyncio.timeout(self._freshness.walk_s):
+                for type in TYPES:
+                    items[type], ttl_ms[type] = await self._walked(name, type)
+        except TimeoutError as error:
+            raise BackendFailed("late", f"its lists took more than {self._freshness.walk_s:g} s", sent=True) from error
+        return part_of(name, items, ttl_ms, at_ns=at_ns)
 
     async def _walked(self, name: str, type: ItemType) -> tuple[tuple[Item, ...], int]:
         """All pages of one list, bounded; a cursor that comes twice ends the walk."""
@@ -145,45 +167,61 @@ class LiveCatalogs:
         seen: set[str] = set()
         for _ in range(MAX_PAGES):
             listing = await self._backends.page(name, type, cursor, "")
-            self._take(listing, found)
+            await self._take(listing, found)
             ttl_ms = listing.ttl_ms if ttl_ms is None else min(ttl_ms, listing.ttl_ms)
             cursor = listing.next_cursor
-            if cursor is None:
-                break
-            if cursor in seen or len(found) >= self._freshness.max_items:
-                log.warning("%s: the list of its %ss loops or is over %d items; the rest is left out", name, type, len(found))
+            if cursor is None or cursor in seen or len(found) > self._freshness.max_items:
                 break
             seen.add(cursor)
-        return tuple(found.values())[: self._freshness.max_items], ttl_ms or 0
+        most = self._freshness.max_items
+        if len(found) > most:
+            log.warning("%s lists more than %d items of type %s; the rest is left out", name, most, type)
+        elif cursor is not None:
+            log.warning("%s: the list of type %s loops or has more than %d pages; the rest is left out", name, type, MAX_PAGES)
+        return tuple(found.values())[:most], ttl_ms or 0
 
-    def _take(self, listing: Listing, found: dict[str, Item]) -> None:
-        items, dropped = read_items(listing)
-        for item in items:
-            found.setdefault(item.id, item)
-        for each in dropped:
-            log.warning("%s: %s %r is not offered: %s", each.backend, each.type, each.name, each.reason)
+    async def _take(self, listing: Listing, found: dict[str, Item]) -> None:
+        """Add a page's items to `found`, a few at a time, so that a long page keeps nobody else waiting."""
+        for start in range(0, len(listing.definitions), CHUNK_ITEMS):
+            items, dropped = read_items(replace(listing, definitions=listing.definitions[start : start + CHUNK_ITEMS]))
+            again = tuple(Dropped(each.backend, each.type, each.name, LISTED_BEFORE) for each in items if each.id in found)
+            for item in items:
+                found.setdefault(item.id, item)
+            for each in (*dropped, *again):
+                log.warning("%s: %s %r is not offered: %s", each.backend, each.type, each.name, each.reason)
+            await asyncio.sleep(0)
 
     # --- all of them ---
 
     def _publish(self, name: str, part: Part | None) -> None:
         """Put a backend's new part, or its absence, into force."""
         before = self._catalog
+        old = before.parts.get(name)
         parts = {each: own for each, own in before.parts.items() if each != name}
         if part is not None:
-            parts[name] = part
+            part = parts[name] = refreshed(old, part)
+        if part is old and (part is not None or name in before.missing):
+            self._collisions.pop(name, None)
+            return
         now = Catalog(parts, tuple(each for each in self._names if each not in parts))
         try:
-            views = {spec.name: view(now, spec) for spec in self._surfaces}
+            views = {spec.name: view(now, spec, self._views[spec.name]) for spec in self._surfaces}
         except SurfaceError as error:
             log.error("the items of %s cannot be shown, so what was known of it stays: %s", name, error)
+            self._collisions[name] = error
             return
+        self._collisions.pop(name, None)
         old_views, self._views, self._catalog = self._views, views, now
-        detail, kinds = _difference(before.parts.get(name), part)
-        surfaces = tuple(each for each in views if views[each].items != old_views[each].items)
+        detail, kinds = _difference(old, part)
         if not kinds and before.missing == now.missing:
             return
+        surfaces = tuple(each for each in views if not _same_items(old_views[each], views[each]))
         counts = tuple((name, type, len(part.items.get(type, ())) if part else 0) for type in TYPES)
         self._on_change(CatalogChange(before.version, now.version, surfaces, kinds, counts, {"backend": name, **detail}))
+
+
+def _same_items(one: View, other: View) -> bool:
+    return all(one.items[type] is other.items[type] for type in TYPES)
 
 
 def _difference(before: Part | None, after: Part | None) -> tuple[JsonObject, tuple[str, ...]]:

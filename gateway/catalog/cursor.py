@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from gateway.errors import Kind, Refusal
 
 NONCE_BYTES = 12
-MAX_CHARS = 16 * 1024
+MAX_CHARS = 64 * 1024
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -29,9 +29,12 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 
 def seal(cursor: Cursor, key: bytes, nonce: bytes) -> str:
-    """`key` of 16 or 32 bytes, `nonce` fresh for every cursor."""
+    """`key` of 16 or 32 bytes, `nonce` fresh for every cursor. Raises `Refusal(BACKEND_FAILED)` when it would be too long."""
     sealed = AESGCM(key).encrypt(nonce, msgspec.json.encode(cursor), _bound(cursor.method, cursor.caller_key, cursor.surface))
-    return base64.urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
+    text = base64.urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
+    if len(text) > MAX_CHARS:  # one that `open` would refuse is not handed out
+        raise Refusal(Kind.BACKEND_FAILED, "a backend's cursor is too long, so its list cannot go on", cause="cursor")
+    return text
 
 
 def open(text: str, key: bytes, *, method: str, caller_key: str, surface: str, now_s: float) -> Cursor:

@@ -3,21 +3,26 @@
 Unknown members are kept, so that a later revision's fields reach clients that know them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
 
-from gateway.catalog.fingerprint import fingerprint
-from gateway.catalog.names import NAME, is_uri, public_name, public_uri
+from gateway.catalog.fingerprint import KEPT_META, fingerprint
+from gateway.catalog.names import NAME, public_name, public_uri, split_uri, uri_problem
+from gateway.catalog.shapes import inline_icons, misshapen, object_schema, without_nulls
 from gateway.catalog.templates import pattern
-from gateway.model import Era, Item, ItemType, Json, JsonObject, Listing
+from gateway.model import Item, ItemType, Json, JsonObject, Listing
 
 MAX_DEFINITION_BYTES = 256 * 1024
 MAX_DEPTH = 64
-MAX_NAME = 128
-KEPT_META = frozenset({"ui"})  # MCP Apps; other `_meta` of a listing speaks of the hop behind
+MAX_NAME = 128  # 2026-07-28, server/tools: tool names
+MAX_SHOWN = 128  # characters of a refused name in the operator's log
+LISTED_BEFORE = "its name was listed before"
+MEMBERS: Mapping[ItemType, str] = {"tool": "name", "prompt": "name", "resource": "uri", "resource_template": "uriTemplate"}
+"""The member of a definition that names the item."""
+_HEADER_MARK = b'"x-mcp-header"'  # msgspec writes a key in one way only, so its absence is certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +40,25 @@ def read_items(listing: Listing) -> tuple[tuple[Item, ...], tuple[Dropped, ...]]
     items: dict[str, Item] = {}
     dropped: list[Dropped] = []
     for raw in listing.definitions:
-        name, reason = _name(listing.type, raw), _problem(listing, raw)
+        name, encoded = _name(listing.type, raw), _encoded(raw)
+        reason = _problem(listing, name, raw, encoded)
         if reason is None and name in items:
-            reason = "its name was listed before"
+            reason = LISTED_BEFORE
         if reason is not None:
-            dropped.append(Dropped(listing.backend, listing.type, name[:MAX_NAME], reason))
+            dropped.append(Dropped(listing.backend, listing.type, name[:MAX_SHOWN], reason))
             continue
-        items[name] = _item(listing, name, raw)
+        items[name] = _item(listing, name, raw, headers=_HEADER_MARK in encoded)
     return tuple(items.values()), tuple(dropped)
 
 
 def presented(item: Item, definition: Mapping[str, Json], public: str) -> Item:
     """`item` under a public name with this definition, serialised for both eras."""
-    member = MEMBERS[item.type]
-    shown = {**definition, member: public}
+    shown = {**definition, MEMBERS[item.type]: public}
+    modern = msgspec.json.encode(shown)
+    legacy = modern
+    if item.type == "tool" and not object_schema(shown.get("outputSchema", {"type": "object"})):
+        # 2025-11-25, server/tools: an outputSchema is the schema of an object; its clients refuse any other
+        legacy = msgspec.json.encode({name: value for name, value in shown.items() if name != "outputSchema"})
     return Item(
         backend=item.backend,
         type=item.type,
@@ -59,20 +69,28 @@ def presented(item: Item, definition: Mapping[str, Json], public: str) -> Item:
         fingerprint=item.fingerprint,
         annotations=item.annotations,
         header_map=item.header_map,
-        modern=_serialised(shown, item.type, "modern"),
-        legacy=_serialised(shown, item.type, "legacy"),
+        modern=modern,
+        legacy=legacy,
     )
 
 
-MEMBERS: Mapping[ItemType, str] = {"tool": "name", "prompt": "name", "resource": "uri", "resource_template": "uriTemplate"}
-"""The member of a definition that names the item."""
+def own_links(definition: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The definition with the backend's own URI of its user interface, as a bare surface shows it."""
+    meta = definition.get("_meta")
+    ui = meta.get("ui") if isinstance(meta, dict) else None
+    uri = ui.get("resourceUri") if isinstance(ui, dict) else None
+    place = split_uri(uri) if isinstance(uri, str) else None
+    if place is None:
+        return definition
+    assert isinstance(meta, dict) and isinstance(ui, dict)
+    return {**definition, "_meta": {**meta, "ui": {**ui, "resourceUri": place[1]}}}
 
 
-def _item(listing: Listing, name: str, raw: JsonObject) -> Item:
+def _item(listing: Listing, name: str, raw: JsonObject, *, headers: bool) -> Item:
     named = listing.type in {"tool", "prompt"}
     id = public_name(listing.backend, name) if named else public_uri(listing.backend, name)
-    annotations = raw.get("annotations")
-    headers = x_mcp_header_map(raw.get("inputSchema")) if listing.type == "tool" else {}
+    definition = _published(listing.backend, listing.type, raw)
+    annotations = definition.get("annotations")
     item = Item(
         backend=listing.backend,
         type=listing.type,
@@ -82,18 +100,19 @@ def _item(listing: Listing, name: str, raw: JsonObject) -> Item:
         definition={},
         fingerprint=fingerprint(raw),
         annotations=annotations if isinstance(annotations, dict) else {},
-        header_map=headers,
+        header_map=x_mcp_header_map(raw.get("inputSchema")) if headers and listing.type == "tool" else {},
     )
-    return presented(item, _published(listing.backend, raw), id)
+    return presented(item, definition, id)
 
 
-def _published(backend: str, raw: JsonObject) -> JsonObject:
+def _published(backend: str, type: ItemType, raw: JsonObject) -> JsonObject:
     """Without what speaks of the hop behind: tasks we do not offer, icons of hosts that are not ours, foreign `_meta`."""
-    shown = {name: value for name, value in raw.items() if name not in {"execution", "icons", "_meta"}}
-    icons = raw.get("icons")
-    inline = [each for each in icons if isinstance(each, dict) and _inline(each)] if isinstance(icons, list) else []
-    if inline:
-        shown["icons"] = list[Json](inline)
+    shown = without_nulls(type, raw)
+    for name in ("execution", "icons", "_meta"):
+        shown.pop(name, None)
+    icons = inline_icons(raw.get("icons"))
+    if icons:
+        shown["icons"] = icons
     meta = raw.get("_meta")
     kept = {name: value for name, value in meta.items() if name in KEPT_META} if isinstance(meta, dict) else {}
     ui = kept.get("ui")
@@ -104,36 +123,41 @@ def _published(backend: str, raw: JsonObject) -> JsonObject:
     return shown
 
 
-def _inline(icon: JsonObject) -> bool:
-    source = icon.get("src")
-    return isinstance(source, str) and source.startswith("data:")
-
-
-def _serialised(shown: Mapping[str, Json], type: ItemType, era: Era) -> bytes:
-    if era == "legacy" and type == "tool" and not _object_schema(shown.get("outputSchema", {"type": "object"})):
-        shown = {name: value for name, value in shown.items() if name != "outputSchema"}
-    return msgspec.json.encode(shown)
-
-
 def _name(type: ItemType, raw: JsonObject) -> str:
     name = raw.get(MEMBERS[type])
     return name if isinstance(name, str) else ""
 
 
-def _problem(listing: Listing, raw: JsonObject) -> str | None:
+def _encoded(raw: JsonObject) -> bytes:
+    """Nothing for what is nested too deeply to be written."""
+    try:
+        return msgspec.json.encode(raw)
+    except RecursionError:
+        return b""
+
+
+def _problem(listing: Listing, name: str, raw: JsonObject, encoded: bytes) -> str | None:
     """Why this definition is not offered on; None: it is good."""
-    size = len(msgspec.json.encode(raw))
-    if size > MAX_DEFINITION_BYTES:
-        return f"its definition has {size} bytes, more than {MAX_DEFINITION_BYTES}"
-    if _depth_over(raw, MAX_DEPTH):
+    if len(encoded) > MAX_DEFINITION_BYTES:
+        return f"its definition has {len(encoded)} bytes, more than {MAX_DEFINITION_BYTES}"
+    brackets = encoded.count(b"{") + encoded.count(b"[")
+    if not encoded or (brackets > MAX_DEPTH and _depth_over(raw, MAX_DEPTH)):
         return f"its definition is nested deeper than {MAX_DEPTH} levels"
-    texts = [each for each in ("title", "description") if not isinstance(raw.get(each, ""), str)]
-    if texts:
-        return f"its {texts[0]} is not a text"
-    return _PROBLEMS[listing.type](listing.backend, _name(listing.type, raw), raw)
+    problem = _unnamed(listing.type, listing.backend, name) or misshapen(listing.type, raw)
+    if problem is None and listing.type == "tool":
+        if raw.get("inputSchema") is None:
+            return "it has no inputSchema"
+        if _HEADER_MARK in encoded:
+            return find_invalid_x_mcp_header(raw["inputSchema"])
+    return problem
 
 
-def _named(backend: str, name: str, raw: JsonObject) -> str | None:
+def _unnamed(type: ItemType, backend: str, name: str) -> str | None:
+    """What is wrong with its name."""
+    if type == "resource":
+        return uri_problem(name)  # as strict as reading: what is listed can be asked for
+    if type == "resource_template":
+        return None if pattern(name) is not None else "its uriTemplate is not a URI template (RFC 6570)"
     if not NAME.fullmatch(name):
         return "its name is not 1 to 128 letters, digits, `_`, `.` and `-`"
     if len(public_name(backend, name)) > MAX_NAME:
@@ -141,55 +165,10 @@ def _named(backend: str, name: str, raw: JsonObject) -> str | None:
     return None
 
 
-def _tool(backend: str, name: str, raw: JsonObject) -> str | None:
-    problem = _named(backend, name, raw)
-    if problem is not None:
-        return problem
-    if not _object_schema(raw.get("inputSchema")):
-        return "its inputSchema is not the schema of an object"
-    if not isinstance(raw.get("outputSchema", {}), dict):
-        return "its outputSchema is not a schema"
-    if not isinstance(raw.get("annotations", {}), dict):
-        return "its annotations are not an object"
-    return find_invalid_x_mcp_header(raw.get("inputSchema"))
-
-
-def _prompt(backend: str, name: str, raw: JsonObject) -> str | None:
-    problem = _named(backend, name, raw)
-    arguments = raw.get("arguments", [])
-    if problem is None and not (
-        isinstance(arguments, list) and all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in arguments)
-    ):
-        return "its arguments are not a list of named ones"
-    return problem
-
-
-def _resource(backend: str, name: str, raw: JsonObject) -> str | None:
-    if not is_uri(name):
-        return "its uri is not an absolute URI"
-    return None if isinstance(raw.get("name", ""), str) else "its name is not a text"
-
-
-def _template(backend: str, name: str, raw: JsonObject) -> str | None:
-    return None if name and pattern(name) is not None else "its uriTemplate is not a URI template (RFC 6570)"
-
-
-_PROBLEMS: Mapping[ItemType, Callable[[str, str, JsonObject], str | None]] = {
-    "tool": _tool,
-    "prompt": _prompt,
-    "resource": _resource,
-    "resource_template": _template,
-}
-
-
-def _object_schema(schema: Json) -> bool:
-    return isinstance(schema, dict) and schema.get("type") == "object"
-
-
 def _depth_over(value: Json, limit: int) -> bool:
     """Without recursion: the value is a backend's."""
     level: list[Json] = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [
             inner
             for each in level

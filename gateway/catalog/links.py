@@ -1,87 +1,104 @@
-"""URIs inside results: which there are, which may stay, and under which name. Copies only what changes."""
+"""URIs inside results: which there are, which may stay, and under which name. Copies only what changes.
 
-from collections.abc import Callable, Iterator
+One walk finds and rewrites, so that no URI can be judged and then left, or rewritten and never judged.
+"""
 
+from collections.abc import Callable
+
+from gateway.catalog.shapes import inline_icons
 from gateway.catalog.surface import View
 from gateway.model import Json, JsonObject
 
+Change = Callable[[str], str | None]
+"""A URI's new form; None: whatever carries it goes."""
+
 
 def linked_uris(result: JsonObject, *, method: str) -> tuple[str, ...]:
-    """The backend's URIs in links, embedded resources and contents, each once."""
-    found = [uri for holder in _holders(result, method) if isinstance(uri := holder.get("uri"), str)]
-    return tuple(dict.fromkeys(found))
+    """The backend's URIs in links, embedded resources, contents and user interfaces, each once."""
+    found: dict[str, None] = {}
+
+    def noted(uri: str) -> str:
+        found[uri] = None
+        return uri
+
+    _changed(result, method, noted)
+    return tuple(found)
 
 
 def publish(result: JsonObject, *, method: str, backend: str, view: View) -> JsonObject:
-    """With public URIs."""
-    if view.bare:
-        return result
-
-    def public(holder: JsonObject) -> JsonObject:
-        uri = holder.get("uri")
-        return {**holder, "uri": view.publish_uri(backend, uri)} if isinstance(uri, str) else holder
-
-    return _changed(result, method, public)
+    """With public URIs, and without icons that live on hosts behind the gateway."""
+    return _changed(result, method, lambda uri: view.publish_uri(backend, uri))
 
 
 def without(result: JsonObject, *, method: str, uris: frozenset[str]) -> JsonObject:
-    """Without the blocks and contents that carry one of `uris`."""
-
-    def kept(holder: JsonObject) -> JsonObject | None:
-        return None if holder.get("uri") in uris else holder
-
-    return _changed(result, method, kept)
+    """Without the blocks, contents and user interfaces that carry one of `uris`."""
+    return _changed(result, method, lambda uri: None if uri in uris else uri)
 
 
-def _changed(result: JsonObject, method: str, change: Callable[[JsonObject], JsonObject | None]) -> JsonObject:
-    if method == "resources/read":
-        return {**result, "contents": _each(result.get("contents"), change)}
-    if method == "prompts/get":
-        return {**result, "messages": _each(result.get("messages"), lambda message: _message(message, change))}
-    return {**result, "content": _each(result.get("content"), lambda block: _block(block, change))}
+def _changed(result: JsonObject, method: str, change: Change) -> JsonObject:
+    member, inner = _PLACES.get(method, ("content", _block))
+    values, shown = result.get(member), _with_interface(result, change)
+    return {**shown, member: _each(values, inner, change)} if isinstance(values, list) else shown
 
 
-def _each(values: Json, change: Callable[[JsonObject], JsonObject | None]) -> Json:
-    if not isinstance(values, list):
-        return values
-    changed = [change(each) if isinstance(each, dict) else each for each in values]
-    return [each for each in changed if each is not None]
+def _each(values: list[Json], inner: Callable[[JsonObject, Change], JsonObject | None], change: Change) -> list[Json]:
+    changed = [inner(each, change) if isinstance(each, dict) else each for each in values]
+    return [new for old, new in zip(values, changed, strict=True) if new is not None or old is None]
 
 
-def _message(message: JsonObject, change: Callable[[JsonObject], JsonObject | None]) -> JsonObject | None:
+def _message(message: JsonObject, change: Change) -> JsonObject | None:
     content = message.get("content")
+    if isinstance(content, list):
+        return {**message, "content": _each(content, _block, change)}
     if not isinstance(content, dict):
         return message
     block = _block(content, change)
     return None if block is None else {**message, "content": block}
 
 
-def _block(block: JsonObject, change: Callable[[JsonObject], JsonObject | None]) -> JsonObject | None:
-    if block.get("type") == "resource_link":
-        return change(block)
+def _block(block: JsonObject, change: Change) -> JsonObject | None:
+    """A content block of any type: a later one that links does it by these members too."""
+    shown = _holder(block, change)
     resource = block.get("resource")
-    if block.get("type") == "resource" and isinstance(resource, dict):
-        inner = change(resource)
-        return None if inner is None else {**block, "resource": inner}
-    return block
+    if shown is None or not isinstance(resource, dict):
+        return shown
+    inner = _holder(resource, change)
+    return None if inner is None else {**shown, "resource": inner}
 
 
-def _holders(result: JsonObject, method: str) -> Iterator[JsonObject]:
-    """Every object of the result that has a URI to be judged."""
-    if method == "resources/read":
-        yield from _objects(result.get("contents"))
-        return
-    blocks = _objects(result.get("content"))
-    if method == "prompts/get":
-        contents = (message.get("content") for message in _objects(result.get("messages")))
-        blocks = (content for content in contents if isinstance(content, dict))
-    for block in blocks:
-        if block.get("type") == "resource_link":
-            yield block
-        resource = block.get("resource")
-        if block.get("type") == "resource" and isinstance(resource, dict):
-            yield resource
+def _holder(holder: JsonObject, change: Change) -> JsonObject | None:
+    shown = _with_interface(holder, change)
+    uri = holder.get("uri")
+    if not isinstance(uri, str):
+        return shown
+    public = change(uri)
+    if public is None:
+        return None
+    shown = shown if public == uri else {**shown, "uri": public}
+    if "icons" in shown:
+        shown = {name: value for name, value in shown.items() if name != "icons"}
+        icons = inline_icons(holder["icons"])
+        if icons:
+            shown["icons"] = icons
+    return shown
 
 
-def _objects(values: Json) -> Iterator[JsonObject]:
-    return (each for each in values if isinstance(each, dict)) if isinstance(values, list) else iter(())
+def _with_interface(holder: JsonObject, change: Change) -> JsonObject:
+    """MCP Apps: the user interface that a result or a block names in its `_meta`."""
+    meta = holder.get("_meta")
+    ui = meta.get("ui") if isinstance(meta, dict) else None
+    uri = ui.get("resourceUri") if isinstance(ui, dict) else None
+    if not isinstance(uri, str):
+        return holder
+    assert isinstance(meta, dict) and isinstance(ui, dict)
+    public = change(uri)
+    if public is None:
+        return {**holder, "_meta": {name: value for name, value in meta.items() if name != "ui"}}
+    return holder if public == uri else {**holder, "_meta": {**meta, "ui": {**ui, "resourceUri": public}}}
+
+
+_PLACES: dict[str, tuple[str, Callable[[JsonObject, Change], JsonObject | None]]] = {
+    "resources/read": ("contents", _holder),
+    "prompts/get": ("messages", _message),
+}
+"""Where a method's result keeps what can link; elsewhere in the blocks of `content`."""

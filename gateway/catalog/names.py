@@ -36,23 +36,28 @@ def public_uri(backend: str, uri: str) -> str:
 
 
 def split_uri(public: str) -> tuple[str, str] | None:
-    """Backend and its own URI; None: no URI of ours."""
-    ui = _PUBLIC_UI.fullmatch(public)
-    if ui is not None:
-        return ui[1], f"ui://{ui[2]}"
+    """Backend and its own URI; None: no URI of ours. Only what `public_uri` makes is ours, so no URI has two public forms."""
+    match = _PUBLIC_UI.fullmatch(public)
+    if match is not None:
+        return match[1], f"ui://{match[2]}"
     match = _PUBLIC_URI.fullmatch(public)
-    return (match[1], match[2]) if match is not None else None
+    return (match[1], match[2]) if match is not None and not match[2].startswith("ui://") else None
 
 
-def is_uri(text: str) -> bool:
-    """An absolute URI by its look; what it means is the backend's to say."""
-    return _SCHEME.match(text) is not None and not _FORBIDDEN.search(text)
+def uri_problem(uri: str) -> str | None:
+    """What keeps `uri`, public or a backend's own, from being one that all readers read alike; None: nothing."""
+    place = split_uri(uri)
+    if not all(_SCHEME.match(each) and not _FORBIDDEN.search(each) for each in (uri, place[1] if place else uri)):
+        return "uri must be an absolute URI in ASCII, with other characters percent-encoded"
+    path = uri.split("?", 1)[0].split("#", 1)[0]
+    segments = (segment.split(";", 1)[0] for segment in re.split(r"[/:+]", path))  # some readers cut `..;x` to `..`
+    if _AMBIGUOUS.search(path) or any(segment in {".", ".."} for segment in segments):
+        return "uri must not have dot segments, or an encoded dot, slash, backslash or percent sign"
+    return None
 
 
 def check_uri(uri: str) -> None:
     """Refuse what two readers could read differently, rather than mend it. Raises `Refusal(INVALID_PARAMS)`."""
-    if not is_uri(uri):
-        raise Refusal(Kind.INVALID_PARAMS, "uri must be an absolute URI in ASCII, with other characters percent-encoded")
-    path = uri.split("?", 1)[0].split("#", 1)[0]
-    if _AMBIGUOUS.search(path) or any(segment in {".", ".."} for segment in re.split(r"[/:+]", path)):
-        raise Refusal(Kind.INVALID_PARAMS, "uri must not have dot segments, or an encoded dot, slash, backslash or percent sign")
+    problem = uri_problem(uri)
+    if problem is not None:
+        raise Refusal(Kind.INVALID_PARAMS, problem)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
 
-from gateway.catalog.items import presented
-from gateway.catalog.merge import TYPES, Catalog
-from gateway.catalog.names import public_uri, split_uri
+from gateway.catalog.items import own_links, presented
+from gateway.catalog.merge import TYPES, Catalog, Part, same_objects
+from gateway.catalog.names import NAME, public_uri, split_name, split_uri
 from gateway.catalog.templates import pattern
-from gateway.model import Item, ItemType, Json
+from gateway.model import Item, ItemType
 
 
-class SurfaceError(Exception):
-    """A surface cannot be shown as it is set; the message says which two things collide."""
+class SurfaceError(ValueError):
+    """A surface cannot be shown as it is set; the message says what is wrong, or which two things collide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ class View:
     by_name: Mapping[tuple[ItemType, str], Item] = field(default_factory=dict)  # (type, public_name)
     by_uri: Mapping[tuple[str, str], Item] = field(default_factory=dict)  # (backend, its URI), listed resources
     spec: SurfaceSpec | None = None
+    fresh_until_ns: Mapping[ItemType, int] = field(default_factory=dict)  # Unix time at which `ttl_ms` has run out
+    parts: tuple[Part, ...] = ()  # what this view was made from
+    sources: Mapping[ItemType, tuple[Item, ...]] = field(default_factory=dict)  # `items` before this surface named them
 
     def find(self, type: ItemType, public_name: str) -> Item | None:
         return self.by_name.get((type, public_name))
@@ -55,6 +58,10 @@ class View:
             return self.backends[0], public_uri
         place = split_uri(public_uri)
         return place if place is not None and place[0] in self.backends else None
+
+    def ttl_left_ms(self, type: ItemType, now_ns: int) -> int:
+        """How long a client may still keep this list: what is left of the shortest freshness granted, not all of it again."""
+        return min(max(0, (self.fresh_until_ns.get(type, 0) - now_ns) // 1_000_000), self.ttl_ms.get(type, 0))
 
     def publish_uri(self, backend: str, uri: str) -> str:
         return uri if self.bare else public_uri(backend, uri)
@@ -74,16 +81,41 @@ class View:
         return best[1] if best else None
 
 
-def view(catalog: Catalog, spec: SurfaceSpec) -> View:
-    """The surface as `catalog` fills it. Raises `SurfaceError` when two items would have one name."""
-    items = {type: _items(catalog, spec, type) for type in TYPES}
+def check(spec: SurfaceSpec) -> None:
+    """What can be wrong before any backend has answered. Raises `SurfaceError`, which names both of two that collide."""
+    if spec.bare and len(spec.backends) != 1:
+        raise SurfaceError(f"surface {spec.name}: bare names need exactly one backend, not {len(spec.backends)}")
+    taken: dict[str, str] = {}
+    for id, name in spec.renames.items():
+        place = split_name(id)
+        if place is None or place[0] not in spec.backends:
+            raise SurfaceError(
+                f"surface {spec.name}: {id} cannot be renamed: it is not a tool or prompt of the surface's backends"
+            )
+        if not NAME.fullmatch(name):
+            raise SurfaceError(f"surface {spec.name}: {name!r} is no name for {id}: 1 to 128 letters, digits, `_`, `.` and `-`")
+        other = taken.setdefault(name, id)
+        if other != id:
+            raise SurfaceError(f"surface {spec.name}: {other} and {id} would both be called {name}")
+
+
+def view(catalog: Catalog, spec: SurfaceSpec, previous: View | None = None) -> View:
+    """The surface as `catalog` fills it. Raises `SurfaceError` when two items would have one name.
+
+    Made of the very objects of the `previous` view as far as nothing changed, down to `previous` itself.
+    """
+    parts = tuple(catalog.parts[backend] for backend in spec.backends if backend in catalog.parts)
+    missing = tuple(name for name in spec.backends if name in catalog.missing)
+    if previous is not None and previous.missing == missing and same_objects(previous.parts, parts):
+        return previous
+    chosen = {type: _chosen(parts, spec, type, previous) for type in TYPES}
+    items = {type: named for type, (_, named) in chosen.items()}
     by_name: dict[tuple[ItemType, str], Item] = {}
     for type in TYPES:
         for item in items[type]:
             other = by_name.setdefault((type, item.public_name), item)
             if other is not item:
                 raise SurfaceError(f"surface {spec.name}: {other.id} and {item.id} would both be called {item.public_name}")
-    missing = tuple(name for name in spec.backends if name in catalog.missing)
     return View(
         surface=spec.name,
         backends=spec.backends,
@@ -91,10 +123,13 @@ def view(catalog: Catalog, spec: SurfaceSpec) -> View:
         missing=missing,
         instructions=spec.instructions,
         bare=spec.bare,
-        ttl_ms={type: 0 if missing else _ttl_ms(catalog, spec, type) for type in TYPES},
+        ttl_ms={type: 0 if missing else _least([part.ttl_ms for part in parts], type) for type in TYPES},
         by_name=by_name,
         by_uri={(item.backend, item.name): item for item in items["resource"]},
         spec=spec,
+        fresh_until_ns={type: 0 if missing else _least([part.fresh_until_ns for part in parts], type) for type in TYPES},
+        parts=parts,
+        sources={type: sources for type, (sources, _) in chosen.items()},
     )
 
 
@@ -104,21 +139,26 @@ def shown(view: View, items: Sequence[Item]) -> tuple[Item, ...]:
     return tuple(_presented(view.spec, item) for item in items if _included(view.spec, item))
 
 
-def _items(catalog: Catalog, spec: SurfaceSpec, type: ItemType) -> tuple[Item, ...]:
-    parts = [catalog.parts[backend] for backend in spec.backends if backend in catalog.parts]
-    chosen = [_presented(spec, item) for part in parts for item in part.items.get(type, ()) if _included(spec, item)]
-    return tuple(sorted(chosen, key=lambda item: item.public_name))
+def _chosen(
+    parts: Sequence[Part], spec: SurfaceSpec, type: ItemType, previous: View | None
+) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """The surface's items as the catalog has them, and under their names here, both in order of the names."""
+    old_sources, old_items = (previous.sources[type], previous.items[type]) if previous is not None else ((), ())
+    known = {id(source): item for source, item in zip(old_sources, old_items, strict=True)}
+    included = [source for part in parts for source in part.items.get(type, ()) if _included(spec, source)]
+    pairs = [(source, known.get(id(source)) or _presented(spec, source)) for source in included]
+    pairs.sort(key=lambda pair: pair[1].public_name)
+    sources, items = tuple(source for source, _ in pairs), tuple(item for _, item in pairs)
+    return (old_sources, old_items) if same_objects(old_items, items) else (sources, items)
 
 
 def _presented(spec: SurfaceSpec, item: Item) -> Item:
     name = spec.renames.get(item.id) or (item.name if spec.bare else item.id)
+    definition = own_links(item.definition) if spec.bare else item.definition
     description = spec.descriptions.get(item.id)
-    if name == item.public_name and description is None:
+    if name == item.public_name and description is None and definition is item.definition:
         return item
-    definition: dict[str, Json] = dict(item.definition)
-    if description is not None:
-        definition["description"] = description
-    return presented(item, definition, name)
+    return presented(item, definition if description is None else {**definition, "description": description}, name)
 
 
 def _included(spec: SurfaceSpec, item: Item) -> bool:
@@ -135,7 +175,6 @@ def _glob(text: str) -> re.Pattern[str]:
     return re.compile(translate(text))
 
 
-def _ttl_ms(catalog: Catalog, spec: SurfaceSpec, type: ItemType) -> int:
+def _least(granted: Sequence[Mapping[ItemType, int]], type: ItemType) -> int:
     """The shortest that a backend grants: what it did not grant is not ours to promise."""
-    parts = [catalog.parts[backend] for backend in spec.backends if backend in catalog.parts]
-    return min((part.ttl_ms.get(type, 0) for part in parts), default=0)
+    return min((each.get(type, 0) for each in granted), default=0)
