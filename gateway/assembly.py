@@ -42,6 +42,7 @@ def body_limits(settings: Settings) -> BodyLimits:
         max_depth=limits.max_depth,
         max_headers_count=limits.max_headers,
         max_headers_bytes=limits.max_headers_bytes,
+        max_members=limits.max_members,
     )
 
 

@@ -115,7 +115,7 @@ async def _duties(ports: Ports, x: Exchange, draft: Draft, target: Target, argum
 def _permitted_or_raise(ports: Ports, x: Exchange, target: Target, ruled: Ruling) -> Duties:
     if isinstance(ruled, Unseen) or not target.known:
         raise unknown(target)
-    if target.item is not None and target.item.type == "tool" and x.message.era == "modern":
+    if target.item is not None and target.item.header_map and x.message.era == "modern":
         # Ladder rung 13, only now: before this point the answer would have told of a hidden tool.
         check_param_headers(target.item.definition.get("inputSchema"), target.arguments, x.message.param_headers)
     match ruled:

@@ -123,6 +123,7 @@ class Endpoint:
             message = replace(route(head, envelope), body_bytes=len(whole))
         except jsonrpc.Rejected as rejected:
             heard.request_id = rejected.id
+            heard.era = rejected.era or heard.era
             raise rejected.refusal from rejected
         heard.era, heard.request_id, heard.message = message.era, message.id, message
         session = self._session(head, message, caller)

@@ -16,9 +16,7 @@ from gateway.wire import jsonrpc
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    max_head_bytes: int = (
-        64 * 1024
-    )  # as they arrive, trailers too; `limits.max_headers_bytes` refuses earlier
+    max_head_bytes: int = 64 * 1024  # as they arrive, trailers too; `limits.max_headers_bytes` refuses earlier
     head_timeout_s: float = 10.0  # from the first byte of a head, or from the connection, to the end of the head
     linger_s: float = 1.0  # a client that was answered early may send on: that is dropped, or it would never read the answer
 

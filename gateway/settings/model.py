@@ -56,6 +56,9 @@ class Limits(Closed):
 
     max_body_bytes: Count = Field(default=4 * 1024 * 1024, description="largest request body")
     max_depth: Count = Field(default=64, le=500, description="deepest nesting of a JSON body")
+    max_members: Count = Field(
+        default=100_000, description="most members and elements of a JSON body, counted before it is parsed"
+    )
     max_headers: Count = Field(default=100, description="most header lines of a request")
     max_headers_bytes: Count = Field(default=32 * 1024, description="most bytes of all header lines together")
     body_timeout_s: Seconds = Field(default=30, description="a body must have arrived within this time")
