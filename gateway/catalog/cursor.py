@@ -53,7 +53,7 @@ def open(text: str, key: bytes, *, method: str, caller_key: str, surface: str, n
 
 
 def _bound(method: str, caller_key: str, surface: str) -> bytes:
-    return hashlib.sha256("\0".join((method, surface, caller_key)).encode()).digest()
+    return hashlib.sha256(msgspec.json.encode((method, surface, caller_key))).digest()
 
 
 def _invalid() -> Refusal:
