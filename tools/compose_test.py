@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 from typing import Any, NoReturn
 
 import yaml
@@ -93,7 +95,11 @@ def main() -> int:
         print(f"SKIPPED: compose.yaml was not tried: {reason}", flush=True)
         return 1 if os.environ.get("CI") else 0
     except Failed as failure:
-        print(f"FAILED: {failure}", file=sys.stderr, flush=True)
+        print(f"FAILED: {failure}", file=sys.stderr)
+        if failure.__cause__ is None and isinstance(
+            failure.__context__, Failed
+        ):  # taking down failed too: what came first matters more
+            print(f"after: {failure.__context__}", file=sys.stderr)
         return 1
     step("compose.yaml works, and nothing of it is left")
     return 0
@@ -110,7 +116,8 @@ def tried(here: Home) -> None:
     running = Running(here, _copied(here.folder / "project"), f"mcpgatewaytest{os.getpid()}", _free_port())
     keys = demo_keys.kept(running.project / ".run" / "compose")
     step("building the images, without a network")
-    running.compose(f"--podman-build-args={' '.join(without_network)}", "build", timeout_s=600)
+    one_by_one = "--parallel=1"  # the second image then finds the stages of the first one
+    running.compose(f"--podman-build-args={' '.join(without_network)}", one_by_one, "build", timeout_s=600)
     with up(running):
         step("waiting for every health check")
         until(HEALTHY_S, lambda: _unhealthy(running, set(services)))
@@ -276,8 +283,11 @@ def _process_id(running: Running, service: str) -> int:
 def _logs(running: Running) -> str:
     parts = []
     for service, container in running.containers().items():
-        last = told(["podman", "logs", "--tail", "15", container], timeout_s=30, environment=running.home.environment)
-        parts.append(f"--- {service}\n{last}")
+        command = ["podman", "logs", "--tail", "15", container]
+        done = subprocess.run(
+            command, env=running.home.environment, stdout=PIPE, stderr=STDOUT, text=True, timeout=30, check=False
+        )
+        parts.append(f"--- {service}\n{done.stdout.strip()}")
     return "\n".join(parts)
 
 

@@ -8,6 +8,7 @@ Usage: python bundle_server.py PORT POLICIES SCHEMAS AUTHZ
 
 import io
 import json
+import signal
 import sys
 import tarfile
 import tempfile
@@ -94,6 +95,7 @@ def main() -> int:
     if len(sys.argv) != 5 or not sys.argv[1].isdecimal():
         print("usage: python bundle_server.py PORT POLICIES SCHEMAS AUTHZ", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # process 1 has to ask for its own end
     policies, schemas, authz = map(Path, sys.argv[2:])
     with BundleServer(int(sys.argv[1]), Source(policies, schemas), authz) as server:
         print(f"port {server.server_port}", flush=True)
