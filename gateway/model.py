@@ -170,6 +170,7 @@ class Decision:
     waived: tuple[JsonObject, ...]
     revision: str
     decision_id: str
+    duties_key: bytes = field(default=b"", compare=False)  # of the obligations and the count asked about: plans are kept by it
 
 
 # --- what goes to a backend, and what comes back ----------------------------------------------------------------------

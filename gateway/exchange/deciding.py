@@ -38,8 +38,6 @@ async def permitted(ports: Ports, x: Exchange, draft: Draft, target: Target) -> 
         if _redacted(ports, draft, duties, arguments) is not arguments:
             raise _undecided(ports, draft, Undecided("unstable", "redaction changed the arguments a second time"))
     draft.arguments = arguments
-    for carried in duties.carried:
-        ports.meter.obligation(type=carried.type)
     return Permit(target, arguments, duties, redactor(ports, draft, duties))
 
 

@@ -47,10 +47,16 @@ class Redactors:
     def __init__(self, hash_key: bytes, size: int = 512) -> None:
         self._hash_key = hash_key
         self._kept: Bounded[Redactor] = Bounded(size)
+        self._by_identity: Bounded[tuple[tuple[Redaction, ...], Redactor]] = Bounded(size)  # plans are kept, so mostly the same
 
     def compiled(self, redactions: tuple[Redaction, ...]) -> Redactor:
+        same = self._by_identity.find(id(redactions))
+        if same is not None and same[0] is redactions:
+            return same[1]
         key = _frozen_redactions(redactions)
-        return self._kept.find(key) or self._kept.keep(key, compile_redactions(redactions, self._hash_key))
+        redactor = self._kept.find(key) or self._kept.keep(key, compile_redactions(redactions, self._hash_key))
+        self._by_identity.keep(id(redactions), (redactions, redactor))
+        return redactor
 
 
 class Validators:

@@ -118,6 +118,8 @@ async def _settle(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, refus
 
 def _closed(ports: Ports, x: Exchange, draft: Draft, ended: Outcome) -> None:
     draft.closed = True
+    for duty in _duties(draft):
+        ports.meter.obligation(type=duty.type)
     duration_s = time.perf_counter() - x.started_s
     ports.meter.exchange(
         method=x.method.name,

@@ -3,7 +3,10 @@
 By hand, not by a schema library: it stands on the path of every exchange, and each refusal must name its reason.
 """
 
+from functools import lru_cache
 from typing import NoReturn
+
+import msgspec
 
 from gateway.errors import Undecided
 from gateway.model import Decision, Denial, Json, JsonObject, Obligation, Phase
@@ -37,19 +40,28 @@ def read(answer: Json, *, asked: int, phase: Phase, revision: str, decision_id: 
     denials = tuple(_denial(said, f"denials[{index}]") for index, said in enumerate(_entries(answer["denials"], "denials")))
     if denials and phase == "list":
         _misshapen("denials", "are not asked for in phase list")
-    duties = _entries(answer["obligations"], "obligations")
+    duties_key = msgspec.json.encode([asked, answer["obligations"]])
     return Decision(
         visible=visible,
         allowed=allowed,
         granted_by=_by_rule(answer["granted_by"], asked, "granted_by"),
         hidden_by=hidden_by,
         denials=denials,
-        obligations=tuple(_obligation(said, asked, f"obligations[{index}]") for index, said in enumerate(duties)),
+        obligations=_obligations(duties_key),
         observed=_observed(answer["observed"]),
         waived=tuple(_object(said, f"waived[{index}]") for index, said in enumerate(_entries(answer["waived"], "waived"))),
         revision=revision,
         decision_id=decision_id,
+        duties_key=duties_key,
     )
+
+
+@lru_cache(maxsize=1024)
+def _obligations(duties_key: bytes) -> tuple[Obligation, ...]:
+    """Kept, since a policy owes the same duties in almost every answer, and reading them is the larger part of the work."""
+    asked, said = msgspec.json.decode(duties_key)
+    entries = _entries(said, "obligations")
+    return tuple(_obligation(each, asked, f"obligations[{index}]") for index, each in enumerate(entries))
 
 
 def _misshapen(where: str, why: str) -> NoReturn:

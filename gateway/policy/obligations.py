@@ -12,6 +12,7 @@ audit and redaction; there an unintelligible duty cannot refuse any more, so the
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, NoReturn, TypeVar
 
 import msgspec
@@ -116,9 +117,28 @@ class ListDuties:
 
 def plan(decision: Decision, *, phase: Phase, position: int, refused: bool = False) -> Duties:
     """The duties for one position. Raises `Undecided("unknown_duty")` unless the position is refused anyway."""
+    if not decision.duties_key:  # not read from an answer, so not to be told from others
+        return _plan(decision.obligations, phase, position, refused)
+    return _planned(_Owed(decision.obligations, decision.duties_key), phase, position, refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """Obligations that are compared by their key, so that plans can be kept."""
+
+    obligations: tuple[Obligation, ...] = field(compare=False)
+    key: bytes
+
+
+@lru_cache(maxsize=1024)
+def _planned(owes: _Owed, phase: Phase, position: int, refused: bool) -> Duties:
+    return _plan(owes.obligations, phase, position, refused)
+
+
+def _plan(obligations: tuple[Obligation, ...], phase: Phase, position: int, refused: bool) -> Duties:
     owed = Duties()
     unrecordable = False
-    for duty in _merged(decision.obligations):
+    for duty in _merged(obligations):
         if duty.positions is not None and position not in duty.positions:
             continue
         if refused and duty.type not in ("redact", "audit"):
@@ -136,10 +156,21 @@ def plan(decision: Decision, *, phase: Phase, position: int, refused: bool = Fal
 
 def plan_list(decision: Decision, *, asked: int) -> ListDuties:
     """The duties of a list, read once each however many positions they name."""
+    if not decision.duties_key:
+        return _plan_list(decision.obligations, asked)
+    return _list_planned(_Owed(decision.obligations, decision.duties_key), asked)
+
+
+@lru_cache(maxsize=256)
+def _list_planned(owes: _Owed, asked: int) -> ListDuties:
+    return _plan_list(owes.obligations, asked)
+
+
+def _plan_list(obligations: tuple[Obligation, ...], asked: int) -> ListDuties:
     redactions: dict[int, tuple[Redaction, ...]] = {}
     refused: dict[int, str] = {}
     whole = Duties()
-    for duty in _merged(decision.obligations):
+    for duty in _merged(obligations):
         positions = range(asked) if duty.positions is None else sorted(duty.positions)
         try:
             owed = _read(duty, "list")
