@@ -110,6 +110,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    def _answer_is_free(self) -> bool:
+        """Whether a refusal can be told: not into another answer, nor in its place. A request broken in its body makes room."""
+        under_way = [each for each in self._cycles if not each.response_complete]
+        if not under_way:
+            return True
+        broken = self.cycle if self._in_message and not self._in_head else None
+        if under_way != [broken] or under_way[0].response_started:
+            return False
+        under_way[0].disconnected = True  # for the application its client is gone
+        under_way[0].message_event.set()
+        return True
+
     def _wait_for_head(self) -> None:
         if self._deadline is None:
             self._deadline = self.loop.call_later(self.bounds.head_timeout_s, self._too_slow)
@@ -138,8 +150,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deaf or self.transport.is_closing():
             return
         self._deaf = True
-        if self._answering():
-            self.transport.close()  # no answer fits into the middle of another
+        if not self._answer_is_free():
+            self.transport.close()
             return
         self.transport.write(answer)
         self._closing = self.loop.call_later(self.bounds.linger_s, self.transport.close)

@@ -164,6 +164,43 @@ def test_what_is_not_http_is_answered_400_with_a_json_rpc_body(connect: Connect,
     assert refused(peer.rest()) == NOT_HTTP
 
 
+@pytest.mark.parametrize(
+    ("bytes_sent", "answer_seen"),
+    [
+        pytest.param(b"transfer-encoding: identity\r\n\r\n{}", NOT_HTTP, id="unknown_encoding"),
+        pytest.param(b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n", NOT_HTTP, id="chunk_size_in_letters"),
+        pytest.param(b"transfer-encoding: chunked\r\n\r\n2\r\n{}garbage", NOT_HTTP, id="chunk_longer_than_said"),
+        pytest.param(
+            b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-a: " + b"a" * 1024 * 1024, TOO_LARGE, id="endless_trailer"
+        ),
+    ],
+)
+def test_a_request_that_breaks_in_its_body_is_answered_and_the_application_told_that_its_client_is_gone(
+    connect: Connect, bytes_sent: bytes, answer_seen: tuple[int, object]
+) -> None:
+    peer = connect(echo)()  # returns without an answer when its client is gone
+    peer.send(HEAD)
+    peer.send(bytes_sent)
+    assert refused(peer.rest()) == answer_seen
+
+
+def test_garbage_behind_a_request_is_never_the_answer_to_that_request(connect: Connect) -> None:
+    """It is being carried out, and a 400 in its place would say that it was not."""
+    begun = threading.Event()
+
+    async def works(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    peer = connect(works)()
+    peer.send(HEAD + b"content-length: 0\r\n\r\n")
+    assert begun.wait(PATIENCE_S)
+    peer.send(b"\x00garbage\r\n\r\n")
+    assert peer.rest() == b""
+
+
 def test_an_upgrade_is_answered_and_nothing_follows_on_that_connection(connect: Connect) -> None:
     """The parser gives up at an upgrade: the body is lost, and what follows could be read as anything."""
     peer = connect(early)()
