@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,10 +14,9 @@ from gateway.front.protocol import BoundedProtocol, Bounds
 PATIENCE_S = 10.0
 
 
-class QuickProtocol(BoundedProtocol):
-    """The same protocol with bounds that a test can wait for."""
-
-    bounds = Bounds(max_head_bytes=16 * 1024, head_timeout_s=0.3, linger_s=0.3)
+PATIENT = Bounds(max_head_bytes=16 * 1024, head_timeout_s=PATIENCE_S, linger_s=0.2)
+HASTY = Bounds(max_head_bytes=16 * 1024, head_timeout_s=0.4, linger_s=0.2)
+LINGERING = Bounds(max_head_bytes=16 * 1024, head_timeout_s=PATIENCE_S, linger_s=PATIENCE_S)
 
 
 class Peer:
@@ -60,16 +60,18 @@ class Peer:
         self._socket.close()
 
 
-Connect = Callable[[ASGIApp], Callable[[], Peer]]
+class Connect(Protocol):
+    """`connect(app, bounds)()` is a new connection to a server of `app`."""
+
+    def __call__(self, app: ASGIApp, bounds: Bounds = PATIENT, /) -> Callable[[], Peer]: ...
 
 
 @contextlib.contextmanager
-def served(app: ASGIApp) -> Iterator[int]:
+def served(app: ASGIApp, bounds: Bounds) -> Iterator[int]:
     """The port of a server of `app`."""
+    protocol = type("Protocol", (BoundedProtocol,), {"bounds": bounds})
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(app, http=QuickProtocol, ws="none", lifespan="off", log_config=None, timeout_keep_alive=1)
-    )
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, timeout_keep_alive=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

@@ -9,7 +9,7 @@ import time
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tests.front.peers import PATIENCE_S, Connect, QuickProtocol
+from tests.front.peers import HASTY, LINGERING, PATIENCE_S, Connect
 
 HEAD = b"POST /mcp HTTP/1.1\r\nhost: gateway\r\n"
 
@@ -94,13 +94,13 @@ def test_a_large_body_is_not_taken_for_a_large_head(connect: Connect) -> None:
 
 @pytest.mark.parametrize("begun", [b"P", HEAD, HEAD + b"x-a: b", b"\r\n"])
 def test_a_head_that_stops_half_way_is_answered_408(connect: Connect, begun: bytes) -> None:
-    peer = connect(echo)()
+    peer = connect(echo, HASTY)()
     peer.send(begun)
     assert refused(peer.rest()) == TOO_SLOW
 
 
 def test_a_head_that_trickles_is_answered_408_though_bytes_keep_coming(connect: Connect) -> None:
-    peer = connect(echo)()
+    peer = connect(echo, HASTY)()
     done = threading.Event()
 
     def trickle() -> None:
@@ -120,11 +120,11 @@ def test_a_head_that_trickles_is_answered_408_though_bytes_keep_coming(connect: 
 
 def test_a_connection_that_says_nothing_is_closed_without_an_answer(connect: Connect) -> None:
     """An answer to nothing could be read as the answer to a request that is just on its way."""
-    assert connect(echo)().rest() == b""
+    assert connect(echo, HASTY)().rest() == b""
 
 
 def test_a_second_head_on_a_kept_connection_has_a_deadline_too(connect: Connect) -> None:
-    peer = connect(echo)()
+    peer = connect(echo, HASTY)()
     peer.send(HEAD + b"content-length: 0\r\n\r\n")
     assert peer.read(b" 0").endswith(b"host,content-length 0")
     peer.send(b"\r\n")  # llhttp skips it before a message begins
@@ -136,10 +136,10 @@ def test_a_stray_line_end_while_the_answer_is_made_does_not_end_the_exchange(con
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         begun.set()
-        await asyncio.sleep(2 * QuickProtocol.bounds.head_timeout_s)
+        await asyncio.sleep(2 * HASTY.head_timeout_s)
         await answer(send, b"done")
 
-    peer = connect(slow)()
+    peer = connect(slow, HASTY)()
     peer.send(HEAD + b"content-length: 0\r\n\r\n")
     assert begun.wait(PATIENCE_S)
     peer.send(b"\r\n")
@@ -232,7 +232,7 @@ def test_a_body_that_never_ends_after_an_early_answer_closes_the_connection(conn
 
 
 def test_a_body_that_ends_soon_after_an_early_answer_keeps_the_connection(connect: Connect) -> None:
-    peer = connect(early)()
+    peer = connect(early, LINGERING)()
     peer.send(HEAD + b"content-length: 4\r\n\r\na")
     assert peer.read(b"early")
     peer.send(b"bcd" + HEAD + b"\r\n")
@@ -240,7 +240,7 @@ def test_a_body_that_ends_soon_after_an_early_answer_keeps_the_connection(connec
 
 
 def test_an_idle_connection_is_closed_also_when_its_body_ended_after_the_answer(connect: Connect) -> None:
-    peer = connect(early)()
+    peer = connect(early, LINGERING)()
     peer.send(HEAD + b"content-length: 4\r\n\r\na")
     assert peer.read(b"early")
     peer.send(b"bcd")
