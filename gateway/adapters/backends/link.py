@@ -15,11 +15,11 @@ from yarl import URL
 
 from gateway.adapters.backends import rpc
 from gateway.adapters.backends.circuit import Circuit
-from gateway.adapters.backends.events import Decoder, EventTooLarge
 from gateway.adapters.backends.specs import HttpSpec, TlsSpec
 from gateway.adapters.tasks import Tasks
 from gateway.errors import BackendFailed
 from gateway.model import JsonObject
+from gateway.wire import sse
 
 PROTOCOL_HEADERS: Final = {
     "Content-Type": "application/json",
@@ -108,7 +108,7 @@ class Link:
         self, response: aiohttp.ClientResponse, deadline_s: float | None
     ) -> AsyncGenerator[tuple[JsonObject, int], None]:
         """Each message of an event stream with its size, as they come. Raises `BackendFailed`."""
-        decoder = Decoder(self._spec.max_result_bytes)
+        decoder = sse.Decoder(self._spec.max_result_bytes)
         while True:
             with _translated():
                 async with asyncio.timeout_at(deadline_s):
@@ -117,11 +117,12 @@ class Link:
                 return
             try:
                 events = decoder.feed(chunk)
-            except EventTooLarge:
+            except sse.TooLong:
                 detail = f"an event of more than {self._spec.max_result_bytes} bytes"
                 raise BackendFailed("too_large", detail, sent=True) from None
-            for data in events:
-                if data:  # an empty one only tells where to resume, which we do not
+            for event in events:
+                if event.data and event.type == "message":  # an empty one only tells where to resume, which we do not
+                    data = event.data.encode()
                     yield rpc.decode(data), len(data)
 
     async def messages(self, response: aiohttp.ClientResponse, deadline_s: float) -> AsyncGenerator[tuple[JsonObject, int], None]:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from typing import Any
 
 MODE = sys.argv[1]
+NULL = subprocess.DEVNULL
 
 
 def say(message: Any) -> None:
@@ -27,6 +29,9 @@ def call(message: dict[str, Any]) -> None:
         say({"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage", "params": {}})
     elif tool == "die":
         sys.exit(1)
+    elif tool == "spawn":
+        child = subprocess.Popen(["sleep", "3600"], stdin=NULL, stdout=NULL, stderr=NULL)
+        reply(id, {"content": [{"type": "text", "text": str(child.pid)}]})
     elif tool == "hang":
         return
     elif tool == "seen":

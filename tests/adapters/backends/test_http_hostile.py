@@ -81,7 +81,7 @@ async def accepted(received: Received) -> None:
 
 
 async def deep(received: Received) -> None:
-    received.raw(b'{"jsonrpc":"2.0","id":1,"result":' + b'{"a":' * 400 + b"1" + b"}" * 400 + b"}")
+    received.raw(b'{"jsonrpc":"2.0","id":%d,"result":' % received.id + b'{"a":' * 400 + b"1" + b"}" * 400 + b"}")
 
 
 async def very_deep(received: Received) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,11 @@ def script(mode: str = "plain", **more: Any) -> StdioSpec:
 
 
 def alive(pid: str) -> bool:
+    """Whether it runs; one that has ended and that nobody has reaped yet does not."""
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
         return False
-    return True
 
 
 @pytest.mark.parametrize("era", ["auto", "legacy"])
@@ -186,6 +185,16 @@ def test_a_process_that_will_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("gateway.adapters.backends.process.GRACE_S", 0.3)
     assert not alive(run(main()))
+
+
+def test_what_a_process_started_ends_with_it() -> None:
+    async def main() -> None:
+        async with backends(script()) as behind:
+            grandchild = await text(behind, tool_call("spawn"))
+            assert alive(grandchild)
+        await eventually(lambda: not alive(grandchild))
+
+    run(main())
 
 
 def test_standard_error_goes_to_the_operators_log(caplog: pytest.LogCaptureFixture) -> None:
