@@ -70,7 +70,9 @@ class Running:
     def audit(self) -> list[dict[str, Any]]:
         """Every line so far, in the order of their writing."""
         lines = [line for file in sorted((self.folder / "audit").glob("*.jsonl")) for line in file.read_text().split("\n")]
-        return [json.loads(line) for line in lines if line]
+        return sorted(
+            (json.loads(line) for line in lines if line), key=lambda line: line["time_ns"]
+        )  # strangers have their own file
 
     def headers(self, who: str | None) -> dict[str, str]:
         return {} if who is None else {"Authorization": f"Bearer {self.tokens[who]}"}
