@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Protocol, assert_never
 
 from gateway.adapters.backends import rpc
@@ -72,11 +73,12 @@ class BackendSet:
     async def page(self, backend: str, type: ItemType, cursor: str | None, owner: str) -> Listing:
         method, member = LISTS[type]
         params: JsonObject = {} if cursor is None else {"cursor": cursor}
-        async for message in self.forward(Outgoing(backend, method, params, owner)):
-            if isinstance(message, Answer):
-                return _listing(backend, type, member, message)
-            if isinstance(message, Fault):
-                return _no_listing(backend, type, cursor, message)
+        async with aclosing(self.forward(Outgoing(backend, method, params, owner))) as messages:
+            async for message in messages:
+                if isinstance(message, Answer):
+                    return _listing(backend, type, member, message)
+                if isinstance(message, Fault):
+                    return _no_listing(backend, type, cursor, message)
         raise BackendFailed("closed", "no answer", sent=True)
 
 

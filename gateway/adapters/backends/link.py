@@ -36,7 +36,10 @@ class Link:
     """One backend's endpoint. Requests are given as bytes; the circuit learns whether it could be reached."""
 
     def __init__(self, spec: HttpSpec, circuit: Circuit, tasks: Tasks) -> None:
-        """Raises `ValueError` when the TLS files cannot be used."""
+        """Raises `ValueError` when the TLS files or a header cannot be used."""
+        for name, value in spec.headers.items():
+            if not (value.isascii() and value.isprintable()):  # the value may be a secret: it is not shown
+                raise ValueError(f"backend {spec.name}: the value of its header {name} has a line break or is not ASCII")
         self._url = URL(spec.url)
         self._spec = spec
         self._circuit = circuit

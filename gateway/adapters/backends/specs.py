@@ -84,5 +84,5 @@ class BackendStatus:
     name: str
     era: Era | None  # None: not judged yet
     state: Literal["unknown", "up", "down"]
-    last_error: str  # "": none since it was last well
+    last_error: str  # "": none since it came up
     since_s: float  # Unix time at which `state` began

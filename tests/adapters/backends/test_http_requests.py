@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from gateway.adapters.backends import HttpSpec
 from gateway.model import Answer, Fault, Listing, Log, Outgoing, Progress
 from tests.adapters.backends.scripted import (
@@ -185,6 +187,17 @@ def test_leaving_early_sends_the_mapped_cancellation_to_a_legacy_backend() -> No
     run(main())
 
 
+def test_a_header_that_would_break_the_request_is_refused_when_the_backend_is_made() -> None:
+    async def main() -> None:
+        spec = HttpSpec("crm", "http://127.0.0.1:1/mcp", headers={"Authorization": "Bearer x\n"})
+        with pytest.raises(ValueError, match="header Authorization has a line break") as refused:
+            async with backends(spec):
+                pass
+        assert "Bearer" not in str(refused.value)
+
+    run(main())
+
+
 def test_connections_are_kept_between_calls() -> None:
     async def main() -> None:
         async with scripted(modern(done)) as server, backends(http(server)) as behind:
@@ -215,14 +228,15 @@ def test_a_page_is_a_listing_and_an_unknown_list_is_an_empty_one() -> None:
 
 
 def test_the_official_server_answers_everything_in_either_era() -> None:
-    async def main(modern_url: str, legacy_url: str, json_url: str) -> None:
+    async def main(modern_url: str, legacy_url: str, json_url: str, sessionless_url: str) -> None:
         specs = [
             HttpSpec("modern", modern_url, era="modern"),
             HttpSpec("legacy", legacy_url, era="legacy"),
             HttpSpec("json", json_url, era="legacy"),
+            HttpSpec("sessionless", sessionless_url, era="legacy"),
         ]
         async with backends(*specs) as behind:
-            for backend in ("modern", "legacy", "json"):
+            for backend in ("modern", "legacy", "json", "sessionless"):
                 assert await text(behind, tool_call("echo", {"text": "hé"}, backend=backend)) == "hé"
                 names = [each["name"] for each in (await behind.page(backend, "tool", None, "")).definitions]
                 assert {"echo", "add", "slow", "big"} <= set(names)
@@ -257,5 +271,6 @@ def test_the_official_server_answers_everything_in_either_era() -> None:
         started_server("--era", "modern") as new,
         started_server("--era", "legacy") as old,
         started_server("--era", "legacy", "--json") as plain,
+        started_server("--era", "legacy", "--stateless") as sessionless,
     ):
-        run(main(new.url, old.url, plain.url))
+        run(main(new.url, old.url, plain.url, sessionless.url))
