@@ -76,6 +76,7 @@ class LiveCatalogs:
         self._views = {spec.name: view(self._catalog, spec) for spec in self._surfaces}
         self._wanted = {name: asyncio.Event() for name in self._names}
         self._tried = {name: asyncio.Event() for name in self._names}
+        self._dropped: dict[str, frozenset[Dropped]] = {name: frozenset() for name in self._names}
         self._collisions: dict[str, SurfaceError] = {}  # by the backend whose items could not be shown
 
     def view(self, surface: str) -> View:
@@ -150,24 +151,29 @@ class LiveCatalogs:
         """Everything that a backend offers. Raises `BackendFailed`, also when it takes too long over it."""
         items: dict[ItemType, tuple[Item, ...]] = {}
         ttl_ms: dict[ItemType, int] = {}
+        dropped: list[Dropped] = []
         at_ns = time.time_ns()
         try:
             async with asyncio.timeout(self._freshness.walk_s):
                 for type in TYPES:
-                    items[type], ttl_ms[type] = await self._walked(name, type)
+                    items[type], ttl_ms[type] = await self._walked(name, type, dropped)
         except TimeoutError as error:
             raise BackendFailed("late", f"its lists took more than {self._freshness.walk_s:g} s", sent=True) from error
+        for each in dict.fromkeys(dropped):
+            if each not in self._dropped[name]:  # told once, not at every refresh
+                log.warning("%s: %s %r is not offered: %s", each.backend, each.type, each.name, each.reason)
+        self._dropped[name] = frozenset(dropped)
         return part_of(name, items, ttl_ms, at_ns=at_ns)
 
-    async def _walked(self, name: str, type: ItemType) -> tuple[tuple[Item, ...], int]:
-        """All pages of one list, bounded; a cursor that comes twice ends the walk."""
+    async def _walked(self, name: str, type: ItemType, dropped: list[Dropped]) -> tuple[tuple[Item, ...], int]:
+        """All pages of one list, bounded; a cursor that comes twice ends the walk. Adds what is not offered to `dropped`."""
         found: dict[str, Item] = {}
         ttl_ms: int | None = None
         cursor: str | None = None
         seen: set[str] = set()
         for _ in range(MAX_PAGES):
             listing = await self._backends.page(name, type, cursor, "")
-            await self._take(listing, found)
+            dropped += await self._taken(listing, found)
             ttl_ms = listing.ttl_ms if ttl_ms is None else min(ttl_ms, listing.ttl_ms)
             cursor = listing.next_cursor
             if cursor is None or cursor in seen or len(found) > self._freshness.max_items:
@@ -180,16 +186,17 @@ class LiveCatalogs:
             log.warning("%s: the list of type %s loops or has more than %d pages; the rest is left out", name, type, MAX_PAGES)
         return tuple(found.values())[:most], ttl_ms or 0
 
-    async def _take(self, listing: Listing, found: dict[str, Item]) -> None:
-        """Add a page's items to `found`, a few at a time, so that a long page keeps nobody else waiting."""
+    async def _taken(self, listing: Listing, found: dict[str, Item]) -> list[Dropped]:
+        """Add a page's items to `found`, a few at a time, so that a long page keeps nobody else waiting; what was bad in it."""
+        bad: list[Dropped] = []
         for start in range(0, len(listing.definitions), CHUNK_ITEMS):
             items, dropped = read_items(replace(listing, definitions=listing.definitions[start : start + CHUNK_ITEMS]))
-            again = tuple(Dropped(each.backend, each.type, each.name, LISTED_BEFORE) for each in items if each.id in found)
+            bad += dropped
             for item in items:
-                found.setdefault(item.id, item)
-            for each in (*dropped, *again):
-                log.warning("%s: %s %r is not offered: %s", each.backend, each.type, each.name, each.reason)
+                if found.setdefault(item.id, item) is not item:
+                    bad.append(Dropped(item.backend, item.type, item.name, LISTED_BEFORE))
             await asyncio.sleep(0)
+        return bad
 
     # --- all of them ---
 
