@@ -184,6 +184,39 @@ def test_a_request_that_breaks_in_its_body_is_answered_and_the_application_told_
     assert refused(peer.rest()) == answer_seen
 
 
+def test_nothing_follows_the_answer_to_a_request_that_broke_in_its_body(connect: Connect) -> None:
+    begun = threading.Event()
+
+    async def answers_all_the_same(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        begun.set()
+        await receive()
+        await answer(send, b"late")
+
+    peer = connect(answers_all_the_same)()
+    peer.send(HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n")
+    assert begun.wait(PATIENCE_S)
+    peer.send(b"zz\r\n")
+    assert refused(peer.rest()) == NOT_HTTP
+
+
+def test_an_answer_that_has_begun_is_cut_and_not_continued_with_another(connect: Connect) -> None:
+    begun = threading.Event()
+
+    async def begins(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    peer = connect(begins)()
+    peer.send(HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n")
+    assert begun.wait(PATIENCE_S)
+    peer.send(b"zz\r\n")
+    assert peer.rest().endswith(b"5\r\nfirst\r\n")
+
+
 def test_garbage_behind_a_request_is_never_the_answer_to_that_request(connect: Connect) -> None:
     """It is being carried out, and a 400 in its place would say that it was not."""
     begun = threading.Event()
