@@ -73,6 +73,8 @@ async def _messages(
             if isinstance(message, Answer | Fault):
                 draft.carried_out = isinstance(message, Answer)
                 draft.era_backend = message.era
+                if isinstance(message, Answer):
+                    check_result(message.result, method=x.method.name, backend_era=message.era)
                 cause = "ok"
                 yield message
                 return
@@ -131,12 +133,6 @@ def _notice(x: Exchange, draft: Draft, permit: Permit, message: Progress | Log) 
 
 
 async def _result(ports: Ports, x: Exchange, draft: Draft, permit: Permit, answer: Answer) -> JsonObject:
-    method = x.method.name
-    assert permit.target.backend is not None
-    try:
-        check_result(answer.result, method=method, backend_era=answer.era)
-    except BackendFailed as failed:
-        raise backend_failed(permit.target.backend, failed) from failed
     redactor = permit.redactor
     if permit.duties.inspect_result:
         redactor = await inspected(ports, x, draft, permit, answer.result)
@@ -144,7 +140,7 @@ async def _result(ports: Ports, x: Exchange, draft: Draft, permit: Permit, answe
     result = await judged(ports, x, draft, permit.target, result)
     return for_client(
         result,
-        method=method,
+        method=x.method.name,
         backend_era=answer.era,
         client_era=x.message.era,
         client_version=x.message.version,

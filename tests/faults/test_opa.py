@@ -1,0 +1,88 @@
+"""The gateway's own OPA dies or stands still: nothing is forwarded meanwhile, and it goes on by itself afterwards."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.faults.stage import Backend, Caller, backend, forwarded, gateway, last_outcome, metric, opa_pid, ready, stopped, works
+from tests.flows.running import Running, soon
+
+
+@dataclass(frozen=True)
+class Stage:
+    gateway: Running
+    crm: Backend
+    ada: Caller
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with (
+        backend("crm1") as crm,
+        gateway(tmp_path_factory.mktemp("opa"), {"crm1": crm.url}, opa={"deadline_ms": 300}) as running,
+        Caller(running) as ada,
+    ):
+        yield Stage(running, crm, ada)
+
+
+def test_while_opa_is_dead_nothing_is_forwarded_and_it_is_replaced_by_itself(stage: Stage) -> None:
+    assert works(stage.ada, "crm1__act")
+    calls, intents = len(stage.crm.calls), len(forwarded(stage.gateway))
+    killed = opa_pid(stage.gateway)
+    os.kill(killed, signal.SIGKILL)
+    refused = 0
+
+    def serves_again() -> bool:
+        nonlocal refused
+        answer = stage.ada.call("crm1__act")
+        if "error" not in answer:
+            return True
+        refused += 1
+        assert answer["error"]["code"] == -32603
+        assert "The policy gave no decision, so nothing was done" in answer["error"]["message"]
+        assert len(stage.crm.calls) == calls
+        return False
+
+    soon(serves_again)
+    assert len(stage.crm.calls) == calls + 1
+    assert len(forwarded(stage.gateway)) == intents + 1
+    assert opa_pid(stage.gateway) != killed
+    assert metric(stage.gateway, "mcp_gateway_opa_restarts_total") >= 1
+    undecided = sum(
+        metric(stage.gateway, f'mcp_gateway_undecided_total{{cause="{cause}"}}') for cause in ("unreachable", "no_policy", "late")
+    )
+    assert undecided == refused
+    soon(lambda: ready(stage.gateway)[0] == 200)
+
+
+def test_while_opa_is_stopped_every_answer_is_a_refusal_within_the_deadline_and_readiness_is_red(stage: Stage) -> None:
+    soon(lambda: works(stage.ada, "crm1__act"))
+    calls, intents = len(stage.crm.calls), len(forwarded(stage.gateway))
+    with stopped(opa_pid(stage.gateway)):
+        called = stage.ada.call("crm1__act")
+        assert called["error"]["code"] == -32603
+        assert "The policy gave no decision" in called["error"]["message"]
+        assert last_outcome(stage.gateway) == ("undecided", "late")
+        # An unknown tool is not told apart from one that exists, nor is a list answered as empty.
+        unknown = stage.ada.call("crm1__none")
+        assert unknown["error"] == called["error"]
+        listed = stage.ada.modern("resources/templates/list").json()
+        assert "result" in listed or listed["error"]["code"] == -32603
+        soon(lambda: ready(stage.gateway)[0] == 503)
+        assert "FAIL policy" in ready(stage.gateway)[1]
+    soon(lambda: works(stage.ada, "crm1__act"))
+    assert len(stage.crm.calls) == calls + 1
+    assert len(forwarded(stage.gateway)) == intents + 1
+    soon(lambda: ready(stage.gateway)[0] == 200)
+
+
+def test_an_undecided_list_is_an_error_and_never_an_empty_list(stage: Stage) -> None:
+    soon(lambda: works(stage.ada, "crm1__act"))
+    with Caller(stage.gateway, "ben") as ben, stopped(opa_pid(stage.gateway)):  # nobody asked for ben's list before
+        answer = ben.tools()
+    assert answer["error"]["code"] == -32603
+    assert "The policy gave no decision on this list" in answer["error"]["message"]
+    soon(lambda: works(stage.ada, "crm1__act"))
