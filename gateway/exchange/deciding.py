@@ -11,6 +11,7 @@ from gateway.exchange.asking import ask, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.target import Target, unknown
+from gateway.identity.challenge import challenge
 from gateway.model import Item, JsonObject
 from gateway.policy.obligations import Duties
 from gateway.policy.redact import BadRedaction, Redactor
@@ -120,13 +121,37 @@ def _permitted_or_raise(ports: Ports, x: Exchange, target: Target, ruled: Ruling
         case Permitted():
             return ruled.duties
         case StepUp():
-            raise Refusal(Kind.INSUFFICIENT_SCOPE, denied(ruled.denials), data={"scopes": list(ruled.scopes)})
+            _counted(ports, ruled)
+            raise _step_up(x, ruled)
         case Refused():
-            for denial in ruled.denials:
-                ports.meter.denial(rule=denial.rule, code=denial.code)
+            _counted(ports, ruled)
             raise Refusal(Kind.DENIED, denied(ruled.denials), cause=ruled.denials[0].code if ruled.denials else "not_allowed")
         case _:
             assert_never(ruled)
+
+
+def _counted(ports: Ports, ruled: Refused | StepUp) -> None:
+    for denial in ruled.denials:
+        ports.meter.denial(rule=denial.rule, code=denial.code)
+
+
+def _step_up(x: Exchange, ruled: StepUp) -> Refusal:
+    """Names every scope that is missing at once (2026-07-28, basic/authorization: runtime insufficient scope).
+
+    A legacy client asks for exactly the scopes of the challenge, so those that it has are named again, or it would lose them.
+    """
+    held = x.caller.subject.scopes if x.message.era == "legacy" else ()
+    wanted = challenge(
+        error="insufficient_scope",
+        description="the policy allows this to a token with more scopes",
+        scopes=dict.fromkeys((*held, *ruled.scopes)),
+    )
+    return Refusal(
+        Kind.INSUFFICIENT_SCOPE,
+        denied(ruled.denials),
+        data={"scopes": list(ruled.scopes)},
+        headers={"WWW-Authenticate": wanted},
+    )
 
 
 def _redacted(ports: Ports, draft: Draft, duties: Duties, arguments: JsonObject) -> JsonObject:
