@@ -149,6 +149,7 @@ def up(running: Running) -> Iterator[None]:
     except Failed as failure:
         raise Failed(f"{failure}\n{_logs(running)}") from failure
     finally:
+        _undisturbed()
         step("taking the stack down")
         running.compose("down", "--volumes", "--timeout", "10", timeout_s=180)
 
@@ -160,6 +161,7 @@ def home() -> Iterator[Home]:
     try:
         yield here
     finally:
+        _undisturbed()
         step("deleting images and storage")
         closed(here)
 
@@ -293,6 +295,12 @@ def _logs(running: Running) -> str:
 
 def _ended(number: int, _frame: object) -> NoReturn:
     raise SystemExit(128 + number)  # so that everything is taken down
+
+
+def _undisturbed() -> None:
+    """From here on everything is taken down, and a second signal would only leave half of it."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 _STARTED = time.monotonic()
