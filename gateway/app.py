@@ -19,13 +19,15 @@ from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.operations import Check, Operations
 from gateway.adapters.sessions import MemorySessions, SessionLimits
 from gateway.adapters.tasks import Tasks
-from gateway.audit_record import Changed, Record, Started
-from gateway.errors import Unrecorded
+from gateway.audit_record import Changed, Record, Refused, Started
+from gateway.errors import WIRE, Kind, Unrecorded
 from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.listen import Listeners
 from gateway.exchange.memory import ListMemory, Redactors, Validators
 from gateway.exchange.parts import Bounds, Ports
+from gateway.front import protocol
 from gateway.front.endpoint import Door, Endpoint
+from gateway.front.protocol import BoundedProtocol, Ending
 from gateway.front.routing import routes
 from gateway.model import Change, JsonObject
 from gateway.settings.model import Settings
@@ -86,9 +88,8 @@ class Gateway:
             body_timeout_s=limits.body_timeout_s,
             keep_alive_s=limits.keep_alive_s,
         )
-        self.front = routes(
-            {name: Endpoint(door, name, frozenset(surface.groups)) for name, surface in settings.surfaces.items()}
-        )
+        endpoints = {name: Endpoint(door, name, frozenset(surface.groups)) for name, surface in settings.surfaces.items()}
+        self.front = routes(endpoints, self._refused)
         self.operations = Operations(metrics=self._metrics.exposition, checks=self.checks)
 
     async def start(self) -> None:
@@ -137,6 +138,23 @@ class Gateway:
         return checks
 
     # --- what is told when something changes ---
+
+    def connections(self) -> type[BoundedProtocol]:
+        """Of the front's connections: what ends before it is a request is counted and recorded like any other refusal."""
+        gateway = self
+
+        class Told(BoundedProtocol):
+            bounds = protocol.Bounds(max_head_bytes=2 * gateway._settings.limits.max_headers_bytes)
+
+            def told(self, ending: Ending, source_ip: str) -> None:
+                gateway._refused(ending.kind, source_ip)
+
+        return Told
+
+    def _refused(self, kind: Kind, source_ip: str) -> None:
+        """A request that no surface heard."""
+        self._metrics.rejected(kind=kind.value)
+        self._record(Refused(kind.value, kind.value, WIRE[kind].modern_status, source_ip))
 
     def _policy_told(self, event: PolicyEvent) -> None:
         state = self._metrics.state

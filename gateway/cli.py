@@ -93,7 +93,7 @@ async def _serve(settings: Settings) -> None:
         await gateway.start()
         listen, operations = settings.listen, settings.operations
         await serve(
-            Listener(gateway.front, listen.host, listen.port, listen.tls_cert, listen.tls_key),
+            Listener(gateway.front, listen.host, listen.port, listen.tls_cert, listen.tls_key, gateway.connections()),
             Listener(gateway.operations, operations.host, operations.port),
             before_end=gateway.end_streams,
         )

@@ -143,7 +143,8 @@ def _reply(ports: Ports, x: Exchange, draft: Draft, parts: Sequence[bytes], foll
         assert x.method.item_type is not None
         partial = bool(draft.missing) or following is not None
         rest["resultType"] = "complete"
-        rest["ttlMs"] = 0 if partial or x.method.item_type == "resource" else x.view.ttl_ms.get(x.method.item_type, 0)
+        unkept = partial or x.method.item_type == "resource"
+        rest["ttlMs"] = 0 if unkept else x.view.ttl_left_ms(x.method.item_type, ports.now_ns())
         rest["cacheScope"] = "private"  # what is shown depends on who asks
         meta["io.modelcontextprotocol/serverInfo"] = dict(ports.server_info)
     if meta:

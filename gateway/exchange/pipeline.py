@@ -7,8 +7,10 @@ Authentication and parsing come before it (the front); nothing after it can chan
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
+from typing import Literal
 
 from gateway.errors import Kind, Refusal, Unrecorded
 from gateway.exchange import recording
@@ -43,7 +45,8 @@ async def run(ports: Ports, listeners: Listeners, x: Exchange) -> AsyncGenerator
             raise shown from refusal
     finally:
         if not draft.closed:  # cancelled, or a defect: what was begun is recorded as broken off
-            await asyncio.shield(_broken_off(ports, x, draft))
+            defect = isinstance(sys.exception(), Exception)
+            await asyncio.shield(_broken_off(ports, x, draft, "internal" if defect else "cancelled"))
 
 
 def tool_refusal(ports: Ports, x: Exchange, refusal: Refusal) -> JsonObject:
@@ -143,8 +146,8 @@ async def _recorded_refusal(ports: Ports, x: Exchange, draft: Draft, refusal: Re
     return refusal
 
 
-async def _broken_off(ports: Ports, x: Exchange, draft: Draft) -> None:
+async def _broken_off(ports: Ports, x: Exchange, draft: Draft, ended: Literal["cancelled", "internal"]) -> None:
     try:
-        await recording.broken_off(ports, x, draft)
+        await recording.broken_off(ports, x, draft, ended)
     except Unrecorded:
         draft.closed = True

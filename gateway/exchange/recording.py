@@ -80,9 +80,9 @@ async def refusal(ports: Ports, x: Exchange, draft: Draft, refused: Refusal) -> 
     await _settle(ports, x, draft, _outcome_of(draft, refused), refused)
 
 
-async def broken_off(ports: Ports, x: Exchange, draft: Draft) -> None:
+async def broken_off(ports: Ports, x: Exchange, draft: Draft, ended: Outcome) -> None:
     """An exchange whose client went away, or that a defect ended."""
-    await _settle(ports, x, draft, "cancelled", None)
+    await _settle(ports, x, draft, ended, None)
 
 
 async def _settle(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, refused: Refusal | None) -> None:

@@ -6,7 +6,7 @@ An unknown target is still a target: the policy is asked about it like any other
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.catalog.names import check_uri
+from gateway.catalog.names import check_uri, uri_problem
 from gateway.catalog.surface import View
 from gateway.errors import Kind, Refusal
 from gateway.model import Item, JsonObject, Message, Resource
@@ -93,6 +93,8 @@ def _completed(view: View, params: Mapping[str, object]) -> Target:
     template = view.find("resource_template", reference["uri"])
     if template is not None:
         return Target(listed(template), arguments, template.backend, template)
+    if uri_problem(reference["uri"]) is not None:  # no URI, so a template: one that is hidden is answered like one that is not
+        return Target(Resource(type="resource_template", public_name=reference["uri"]), arguments)
     return _resource(view, reference["uri"], arguments)
 
 

@@ -23,7 +23,7 @@ from gateway.front.reading import ClientGone, Receive, body
 from gateway.front.responding import Answering, Send, write
 from gateway.front.watching import Running, RunningKey, Watch
 from gateway.identity.surfaces import check_surface
-from gateway.model import Caller, Era, Message, Notice, Reply, RequestId
+from gateway.model import MODERN_VERSIONS, Caller, Era, Message, Notice, Reply, RequestId
 from gateway.ports import Authenticator, Concurrency, Session, Sessions
 from gateway.wire import head as heads
 from gateway.wire import jsonrpc
@@ -90,7 +90,7 @@ class Endpoint:
         head = heads.head(scope, door.body_limits)
         heads.check_host(head, door.hosts)
         heads.check_origin(head, door.origins)
-        heard.era = "modern" if head.one("mcp-protocol-version") in {"2026-07-28"} else "legacy"
+        heard.era = "modern" if ("mcp-protocol-version", MODERN_VERSIONS[0]) in head.headers else "legacy"  # until it is judged
         caller = heard.caller = await door.authenticator.authenticate(
             head.headers, surface=self._surface, peer_ip=heard.source_ip
         )
@@ -99,6 +99,7 @@ class Endpoint:
             await self._posted(head, receive, send, heard, caller)
         elif head.method in {"GET", "DELETE"} and head.one(SESSION_HEADER) and heard.era == "legacy":
             session = door.sessions.find(head.one(SESSION_HEADER) or "", owner=caller.key, surface=self._surface)
+            check_session_version(head.one("mcp-protocol-version"), session.version)
             if head.method == "GET":
                 heads.check_accept(head)
                 await self._streamed(session, receive, send, caller)
@@ -151,7 +152,7 @@ class Endpoint:
         if message.era == "modern" or message.method == "initialize":
             return None
         session = self._door.sessions.find(message.session_id or "", owner=caller.key, surface=self._surface)
-        check_session_version(message, head.one("mcp-protocol-version"), session.version)
+        check_session_version(head.one("mcp-protocol-version"), session.version)
         return session
 
     async def _notified(self, message: Message, session: Session | None, send: Send) -> None:

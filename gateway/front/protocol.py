@@ -21,16 +21,24 @@ class Bounds:
     linger_s: float = 1.0  # a client that was answered early may send on: that is dropped, or it would never read the answer
 
 
-def _answer(kind: Kind, message: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one kind of request is answered that ends here."""
+
+    kind: Kind
+    answer: bytes
+
+
+def _ending(kind: Kind, message: str) -> Ending:
     row = WIRE[kind]
     body = jsonrpc.error(None, row.modern_code, message)
     lines = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
-    return STATUS_LINE[row.modern_status] + lines + body
+    return Ending(kind, STATUS_LINE[row.modern_status] + lines + body)
 
 
-TOO_LARGE: Final = _answer(Kind.HEADERS_TOO_LARGE, "the head of the request is too large")
-TOO_SLOW: Final = _answer(Kind.SLOW_REQUEST, "the head of the request did not arrive in time")
-NOT_HTTP: Final = _answer(Kind.INVALID_REQUEST, "this is not an HTTP/1.1 request")
+TOO_LARGE: Final = _ending(Kind.HEADERS_TOO_LARGE, "the head of the request is too large")
+TOO_SLOW: Final = _ending(Kind.SLOW_REQUEST, "the head of the request did not arrive in time")
+NOT_HTTP: Final = _ending(Kind.INVALID_REQUEST, "this is not an HTTP/1.1 request")
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -145,13 +153,17 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()  # nothing was asked, and a client may take an answer for one to what it is about to ask
 
-    def _refuse(self, answer: bytes) -> None:
+    def told(self, ending: Ending, source_ip: str) -> None:
+        """Of every request that ends here; a subclass counts and records it."""
+
+    def _refuse(self, ending: Ending) -> None:
         self._stop_waiting()
         if self._deaf or self.transport.is_closing():
             return
         self._deaf = True
+        self.told(ending, self.client[0] if self.client else "")
         if not self._answer_is_free():
             self.transport.close()
             return
-        self.transport.write(answer)
+        self.transport.write(ending.answer)
         self._closing = self.loop.call_later(self.bounds.linger_s, self.transport.close)

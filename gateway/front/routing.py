@@ -1,10 +1,11 @@
 """Which URL is which surface, and the edge where a defect becomes an answer: the one place that catches everything."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Kind, Refusal
 from gateway.front.endpoint import Endpoint
@@ -21,10 +22,14 @@ def path(surface: str) -> str:
     return "/mcp" if surface == DEFAULT else f"/mcp/{surface}"
 
 
-def routes(endpoints: Mapping[str, Endpoint]) -> ASGIApp:
+Refused: TypeAlias = Callable[[Kind, str], None]
+"""Told of a request that no surface heard: its kind, and the address it came from."""
+
+
+def routes(endpoints: Mapping[str, Endpoint], refused: Refused) -> ASGIApp:
     """All surfaces; with and without a trailing slash, since a redirect would lose the token."""
     table = [Route(path(name) + end, endpoint=endpoint) for name, endpoint in endpoints.items() for end in ("", "/")]
-    return Edge(Router(table, redirect_slashes=False, default=_nothing_here))
+    return Edge(Router(table, redirect_slashes=False, default=Nowhere(refused)))
 
 
 class Edge:
@@ -34,16 +39,36 @@ class Edge:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, noted)
         except Exception:
             log.exception("an exchange ended with a defect")
-            await _refused(Refusal(Kind.INTERNAL, "The gateway failed; nothing more is known. Tell its operator."), send)
+            if begun:  # a second head would be no answer; the end of an unfinished stream says enough
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await _refused(Refusal(Kind.INTERNAL, "The gateway failed; nothing more is known. Tell its operator."), send)
 
 
-async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http":
-        await _refused(Refusal(Kind.NO_SUCH_ENDPOINT, "There is no MCP endpoint at this path; the default one is /mcp."), send)
+class Nowhere:
+    """Answers what asks for a path without a surface."""
+
+    def __init__(self, refused: Refused) -> None:
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            client = scope.get("client")
+            self._refused(Kind.NO_SUCH_ENDPOINT, client[0] if client else "")
+            await _refused(
+                Refusal(Kind.NO_SUCH_ENDPOINT, "There is no MCP endpoint at this path; the default one is /mcp."), send
+            )
 
 
 async def _refused(refusal: Refusal, send: Send) -> None:

@@ -24,6 +24,7 @@ class Listener:
     port: int
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    protocol: type[BoundedProtocol] = BoundedProtocol
 
 
 class _Server(uvicorn.Server):
@@ -57,7 +58,7 @@ def _server(listener: Listener, keep_alive_s: int) -> _Server:
     return _Server(
         uvicorn.Config(
             listener.app,
-            http=BoundedProtocol,
+            http=listener.protocol,
             loop="none",
             ws="none",
             lifespan="off",

@@ -48,7 +48,7 @@ def is_modern(head: Head, envelope: Request | Notification) -> bool:
     return version is not None and not _was_legacy(version)
 
 
-def check_session_version(message: Message, header: str | None, session_version: str) -> None:
+def check_session_version(header: str | None, session_version: str) -> None:
     """A legacy message names the version that its session negotiated, or none (2025-06-18 on). Raises `Refusal`."""
     if header is not None and header != session_version:
         text = f"this session speaks {session_version}, but the header MCP-Protocol-Version of this message says {header}"

@@ -358,11 +358,10 @@ def test_an_unknown_method_never_ends_a_legacy_session() -> None:
 
 
 def test_a_session_keeps_to_the_version_it_negotiated() -> None:
-    message = Message("legacy", "", "ping", {}, 1, "s")
-    check_session_version(message, None, "2025-06-18")
-    check_session_version(message, "2025-06-18", "2025-06-18")
+    check_session_version(None, "2025-06-18")
+    check_session_version("2025-06-18", "2025-06-18")
     with pytest.raises(Refusal) as refusal:
-        check_session_version(message, "2025-11-25", "2025-06-18")
+        check_session_version("2025-11-25", "2025-06-18")
     assert (refusal.value.kind, refusal.value.status("legacy"), refusal.value.message) == (
         Kind.INVALID_REQUEST,
         400,
