@@ -81,13 +81,31 @@ class Running:
 @contextmanager
 def gateway(
     folder: Path,
-    backends: Mapping[str, str],
+    backends: Mapping[str, str | Mapping[str, Any]],
     callers: Mapping[str, Mapping[str, Any]],
     *,
     policies: Path | None = None,
     **settings: Any,
 ) -> Iterator[Running]:
-    """A gateway in front of `backends` (name to URL), ready; ended with the block. `callers` are entries of identity.api_keys."""
+    """A gateway in front of `backends` (name to URL or settings), ready; ended with the block. `callers`: its API keys."""
+    path, tokens = settled(folder, backends, callers, policies=policies, **settings)
+    log = folder / "gateway.log"
+    with ExitStack() as stopping:
+        process = started(["-m", "gateway.cli", "serve", "--settings", str(path)], log, stopping)
+        urls = json.loads(first_line(process, log, "gateway ready").removeprefix("gateway ready "))
+        wait_ready(urls["operations"] + "/readyz", log)
+        yield Running(urls["mcp"], urls["operations"], folder, tokens, process)
+
+
+def settled(
+    folder: Path,
+    backends: Mapping[str, str | Mapping[str, Any]],
+    callers: Mapping[str, Mapping[str, Any]],
+    *,
+    policies: Path | None = None,
+    **settings: Any,
+) -> tuple[Path, dict[str, str]]:
+    """The settings file of such a gateway, and the token of each caller."""
     tokens, keys = {}, []
     for name, caller in callers.items():
         secret = secrets.token_urlsafe(32)
@@ -99,19 +117,14 @@ def gateway(
         "operations": {"port": 0},
         "policy": {"folder": str(policies or ROOT / "policies"), "schemas": str(ROOT / "schemas")},
         "opa": {"binary": find("opa")},
-        "backends": {name: {"url": url} for name, url in backends.items()},
+        "backends": {name: {"url": each} if isinstance(each, str) else dict(each) for name, each in backends.items()},
         "audit": {"folder": str(folder / "audit")},
         **settings,
         "identity": {"api_keys": keys, **settings.get("identity", {})},
     }
     path = folder / "gateway.yaml"
     path.write_text(yaml.safe_dump(told))
-    log = folder / "gateway.log"
-    with ExitStack() as stopping:
-        process = started(["-m", "gateway.cli", "serve", "--settings", str(path)], log, stopping)
-        urls = json.loads(first_line(process, log, "gateway ready").removeprefix("gateway ready "))
-        wait_ready(urls["operations"] + "/readyz", log)
-        yield Running(urls["mcp"], urls["operations"], folder, tokens, process)
+    return path, tokens
 
 
 def granting(folder: Path, *backends: str, condition: str = 'input.subject.type != "nobody"') -> Path:
