@@ -52,3 +52,9 @@ bench: .venv/.ready ## measure direct and through the gateway, side by side (som
 	@OPA="$(OPA_BINARY)" $(BIN)/python -m bench.run
 soak: .venv/.ready ## 100,000 calls through the gateway, and whether its memory stays flat
 	@OPA="$(OPA_BINARY)" $(BIN)/python -m bench.soak
+
+.PHONY: conformance compose-test
+conformance: .venv/.ready ## the official MCP suite, directly and through the gateway, compared check by check
+	@OPA="$(OPA_BINARY)" $(BIN)/python -m tests.conformance.run
+compose-test: .venv/.ready ## build and run compose.yaml with podman, play the demo against it, take it down
+	@OPA="$(OPA_BINARY)" $(BIN)/python -m tools.compose_test

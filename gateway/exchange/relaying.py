@@ -165,7 +165,8 @@ def _fault(x: Exchange, draft: Draft, permit: Permit, fault: Fault) -> Refusal:
     draft.hits.extend(outcome.hits)
     error = outcome.value
     shown = Fault(fault.code, str(error.get("message", "")), error.get("data"), fault.era)
-    refusal = fault_for_client(shown, method=x.method.name, client_era=x.message.era)
+    declared = frozenset(x.message.capabilities)
+    refusal = fault_for_client(shown, method=x.method.name, client_era=x.message.era, declared=declared)
     if refusal.kind is Kind.UNKNOWN_RESOURCE:
         name = permit.target.resource.public_name
         return Refusal(Kind.UNKNOWN_RESOURCE, f"Resource not found: {name}", data={"uri": name}, cause="backend_not_found")

@@ -15,6 +15,7 @@ SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 MODERN_ONLY = ("resultType", "ttlMs", "cacheScope")
 METHOD_NOT_FOUND, INVALID_PARAMS = -32601, -32602
 URL_ELICITATION_REQUIRED = -32042  # 2025-11-25, client/elicitation; 2026-07-28 retired it
+MISSING_CAPABILITY: Final = -32021
 OF_THE_HOP: Final = range(-32099, -32019)  # 2026-07-28, basic: header mismatch, missing capability, unsupported version
 RESERVED: Final = range(-32768, -31999)  # JSON-RPC's own codes and MCP's; what lies outside is the application's
 OURS: Final = (DENIED_CODE, LIMITED_CODE)  # no backend speaks in the gateway's voice
@@ -76,7 +77,7 @@ def _legacy_tool_result(shown: JsonObject) -> None:
         shown["content"] = [*blocks, {"type": "text", "text": json.encode(structured).decode()}]
 
 
-def fault_for_client(fault: Fault, *, method: str, client_era: Era) -> Refusal:
+def fault_for_client(fault: Fault, *, method: str, client_era: Era, declared: frozenset[str] = frozenset()) -> Refusal:
     """A backend's error in the client's terms. Codes that speak of the hop behind are not the client's business."""
     if method in {"resources/read", "resources/subscribe"} and _says_missing(fault):
         return Refusal(Kind.UNKNOWN_RESOURCE, fault.message, cause="backend_not_found")
@@ -89,6 +90,8 @@ def fault_for_client(fault: Fault, *, method: str, client_era: Era) -> Refusal:
     if fault.code == URL_ELICITATION_REQUIRED:
         text = "The backend wants the user to open a page first, which this gateway does not relay yet."
         return Refusal(Kind.BACKEND_ERROR, text, cause="backend_wants_input")
+    if fault.code == MISSING_CAPABILITY:
+        return _wants_input(_wanted(fault.data) - declared, client_era)
     if fault.code in OF_THE_HOP:
         return Refusal(Kind.BACKEND_ERROR, "The backend refused the gateway's request.", cause="backend_protocol")
     return Refusal(Kind.BACKEND_ERROR, fault.message or "The backend failed.", cause="backend_error")
@@ -99,6 +102,21 @@ def _says_missing(fault: Fault) -> bool:
     if fault.code == INVALID_PARAMS:
         return (isinstance(fault.data, dict) and "uri" in fault.data) or "not found" in fault.message.lower()
     return fault.code == RESOURCE_NOT_FOUND_LEGACY
+
+
+def _wanted(data: Json) -> frozenset[str]:
+    """The client capabilities that a backend misses."""
+    wanted = data.get("requiredCapabilities") if isinstance(data, dict) else None
+    return frozenset(wanted) if isinstance(wanted, dict) else frozenset()
+
+
+def _wants_input(undeclared: frozenset[str], client_era: Era) -> Refusal:
+    """What the client did not declare is its to know; what it did declare, this gateway does not relay yet."""
+    text = "The backend asks its client for something that this gateway does not relay yet."
+    if not undeclared or client_era == "legacy":
+        return Refusal(Kind.BACKEND_ERROR, text, cause="backend_wants_input")
+    data: JsonObject = {"requiredCapabilities": {name: {} for name in sorted(undeclared)}}
+    return Refusal(Kind.MISSING_CAPABILITY, text, data=data, cause="backend_wants_input")
 
 
 def _blocks(value: Json) -> bool:

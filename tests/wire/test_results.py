@@ -178,6 +178,7 @@ def test_an_unknown_kind_of_result_ends_at_the_gateway_and_is_never_repeated(kin
 
 # --- errors ---
 
+WANTS = "The backend asks its client for something that this gateway does not relay yet."
 BACKEND = "The backend refused the gateway's request."
 INPUT = "The backend wants the user to open a page first, which this gateway does not relay yet."
 
@@ -202,7 +203,7 @@ INPUT = "The backend wants the user to open a page first, which this gateway doe
             (Kind.BACKEND_ERROR, -32603, -32603, "The backend does not offer this.", None),
         ),
         (Fault(-32020, "header", None, "modern"), "tools/call", (Kind.BACKEND_ERROR, -32603, -32603, BACKEND, None)),
-        (Fault(-32021, "cap", {"x": 1}, "modern"), "tools/call", (Kind.BACKEND_ERROR, -32603, -32603, BACKEND, None)),
+        (Fault(-32021, "cap", {"x": 1}, "modern"), "tools/call", (Kind.BACKEND_ERROR, -32603, -32603, WANTS, None)),
         (Fault(-32022, "version", {"x": 1}, "modern"), "tools/call", (Kind.BACKEND_ERROR, -32603, -32603, BACKEND, None)),
         (Fault(-32042, "url", {"x": 1}, "legacy"), "tools/call", (Kind.BACKEND_ERROR, -32603, -32603, INPUT, None)),
         (Fault(-32603, "", None, "modern"), "tools/call", (Kind.BACKEND_ERROR, -32603, -32603, "The backend failed.", None)),
@@ -219,6 +220,18 @@ def test_an_error_of_a_backend_is_told_in_the_clients_terms(
     refusals = [fault_for_client(fault, method=method, client_era=era) for era in ("modern", "legacy")]
     codes = (refusals[0].code("modern"), refusals[1].code("legacy"))
     assert (refusals[0].kind, *codes, refusals[0].message, refusals[0].data) == seen
+
+
+def test_a_client_learns_of_a_capability_only_that_it_did_not_declare_it() -> None:
+    fault = Fault(-32021, "x", {"requiredCapabilities": {"elicitation": {"secret": 1}, "sampling": {}}}, "modern")
+    for declared, era, code, data in (
+        (frozenset[str](), "modern", -32021, {"requiredCapabilities": {"elicitation": {}, "sampling": {}}}),
+        (frozenset({"sampling"}), "modern", -32021, {"requiredCapabilities": {"elicitation": {}}}),
+        (frozenset({"sampling", "elicitation"}), "modern", -32603, None),
+        (frozenset[str](), "legacy", -32603, None),
+    ):
+        refusal = fault_for_client(fault, method="tools/call", client_era=era, declared=declared)  # type: ignore[arg-type]
+        assert (refusal.code(era), refusal.message, refusal.data) == (code, WANTS, data)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("code", range(-32100, -31999))
