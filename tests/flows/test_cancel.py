@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,35 +11,21 @@ from tests.flows.running import (
     META,
     MODERN,
     PATIENCE_S,
-    TESTERS,
     Http,
     Running,
     counts,
     eventually,
-    gateway,
-    granting,
     run,
 )
-from tests.peers.sdk_server import started_server
 
 ERAS = {"new": "modern", "old": "legacy"}
 BACKENDS = pytest.mark.parametrize("backend", ERAS)
 LONG = {"steps": 1, "pause_s": 30.0}
 
 
-@pytest.fixture(scope="module")
-def places() -> Iterator[dict[str, str]]:
-    with started_server("--name", "new", "--era", "modern") as new, started_server("--name", "old", "--era", "legacy") as old:
-        yield {"new": new.url, "old": old.url}
-
-
-@pytest.fixture(scope="module")
-def running(places: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder: Path = tmp_path_factory.mktemp("cancel")
-    callers = {"tester": {"groups": TESTERS}}
-    with gateway(folder, places, callers, policies=granting(folder, *places)) as running:
-        yield running
-        assert "Traceback" not in running.log
+@pytest.fixture
+def running(open_gateway: Running) -> Running:
+    return open_gateway
 
 
 class Caller:

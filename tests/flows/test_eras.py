@@ -1,8 +1,6 @@
 """Every method, in each pair of client era and backend era, answers as the backend does directly, but for the names."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +9,7 @@ from mcp.client.subscriptions import ResourceUpdated, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from mcp_types import PromptReference, ResourceTemplateReference
 
-from tests.flows.running import TESTERS, Http, Running, connected, eventually, gateway, granting, run, said
-from tests.peers.sdk_server import started_server
+from tests.flows.running import Http, Running, connected, eventually, run, said
 
 pytestmark = pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
 
@@ -24,21 +21,9 @@ SURFACES = pytest.mark.parametrize("surface", ["default", "bare"])
 OURS = ("_meta", "resultType", "ttlMs", "cacheScope", "nextCursor")  # each hop has its own
 
 
-@pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with started_server("--name", "new", "--era", "modern") as new, started_server("--name", "old", "--era", "legacy") as old:
-        yield {"new": new.url, "old": old.url}
-
-
-@pytest.fixture(scope="module")
-def running(places: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder: Path = tmp_path_factory.mktemp("eras")
-    surfaces = {"default": {}, **{f"bare-{name}": {"backends": [name], "bare": True} for name in places}}
-    callers = {"tester": {"groups": TESTERS}}
-    limits = {"list_page_items": 10, "keep_alive_s": 0.5}
-    with gateway(folder, places, callers, policies=granting(folder, *places), surfaces=surfaces, limits=limits) as running:
-        yield running
-        assert "Traceback" not in running.log
+@pytest.fixture
+def running(open_gateway: Running) -> Running:
+    return open_gateway
 
 
 class Names:

@@ -21,7 +21,6 @@ from tests.flows.running import (
     said,
     settled,
 )
-from tests.peers.sdk_server import started_server
 
 PAGE = 5
 SURFACES: dict[str, Any] = {
@@ -44,12 +43,6 @@ CALLERS = {
     "limited": {"groups": TESTERS, "surfaces": ["plain"]},
 }
 LISTS = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
-
-
-@pytest.fixture(scope="module")
-def places() -> Iterator[dict[str, str]]:
-    with started_server("--name", "new", "--era", "modern") as new, started_server("--name", "old", "--era", "legacy") as old:
-        yield {"new": new.url, "old": old.url}
 
 
 @pytest.fixture(scope="module")
