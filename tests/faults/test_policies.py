@@ -157,7 +157,7 @@ def test_an_edit_is_enforced_within_a_second_while_requests_flow_and_none_is_und
     undecided, before = _undecided(stage), stage.revisions()
     took_s = []
     with calls_flow(stage) as answers:
-        for generation in ("one", "two", "three"):
+        for generation in ("spring", "summer", "autumn"):
             stage.write("servers/crm1/closing.rego", CLOSED.replace("GENERATION", generation))
             saved_s = time.monotonic()
             soon(lambda: generation in str(stage.ada.call("crm1__act")))  # noqa: B023 — used at once
