@@ -145,6 +145,10 @@ class Endpoint:
             started_ns=door.ports.now_ns(),
             session=session,
         )
+        if method.name == "server/discover":
+            # Never busy: clients take any error to their first question for a server of the legacy era, and stay with that.
+            await self._exchanged(x, receive, send)
+            return
         with door.concurrency.slot("streams" if method.kind == "listen" else "exchanges", caller.key):
             await self._exchanged(x, receive, send)
 
@@ -227,17 +231,16 @@ class Endpoint:
             finally:
                 watch.stop()
 
-    async def _events(self, x: Exchange, headers: dict[str, str]) -> AsyncGenerator[Notice | Reply, None]:
+    def _events(self, x: Exchange, headers: dict[str, str]) -> AsyncGenerator[Notice | Reply, None]:
         """The exchange's events: the pipeline's, or the gateway's own answer."""
-        door = self._door
         if x.method.kind == "local":
-            reply = self._answered(x, headers)
-            await self._recorded(x)
-            yield reply
-        else:
-            async with aclosing(pipeline.run(door.ports, door.listeners, x)) as events:
-                async for event in events:
-                    yield event
+            return self._own(x, headers)
+        return pipeline.run(self._door.ports, self._door.listeners, x)
+
+    async def _own(self, x: Exchange, headers: dict[str, str]) -> AsyncGenerator[Reply, None]:
+        reply = self._answered(x, headers)
+        await self._recorded(x)
+        yield reply
 
     def _answered(self, x: Exchange, headers: dict[str, str]) -> Reply:
         door = self._door

@@ -18,8 +18,8 @@ from typing import Any
 import httpx2
 import yaml
 
-from examples.demo.stack import first_line, started
-from tests.flows.running import PATIENCE_S, ROOT, TESTERS, Http, Running, granting, said, soon
+from examples.demo.stack import first_line, started, wait_ready
+from tests.flows.running import PATIENCE_S, ROOT, TESTERS, Http, Running, granting, said
 from tools.binaries import find
 
 CALLERS = ("ada", "ben")
@@ -100,7 +100,7 @@ class Backend:
             known = {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "private"}
             asked.result({"resultType": "complete", **known})
         elif method == "tools/list":
-            asked.result({"resultType": "complete", "tools": self.tools, "ttlMs": 0, "cacheScope": "private"})
+            asked.result({"resultType": "complete", "tools": self.tools, "ttlMs": 0, "cacheScope": "public"})
         elif method == "tools/call":
             self.calls.append(asked.message["params"])
             self.on_call(asked)
@@ -124,8 +124,21 @@ class Backend:
 
 
 @contextmanager
-def gateway(folder: Path, backends: Mapping[str, str | dict[str, Any]], **settings: Any) -> Iterator[Running]:
-    """A gateway of its own, ready; ended with the block, however it stands by then. A copy of the policies is in `folder`."""
+def gateway(
+    folder: Path,
+    backends: Mapping[str, str | dict[str, Any]],
+    *,
+    rules: Mapping[str, str] | None = None,
+    becomes_ready: bool = True,
+    **settings: Any,
+) -> Iterator[Running]:
+    """A gateway of its own, ready; ended with the block, however it stands by then.
+
+    Its policies are a copy in `folder`, with `rules` (path below mcp/servers, text) added.
+    """
+    policies = granting(folder, *backends)
+    for name, rule in (rules or {}).items():
+        (policies / "mcp/servers" / name).write_text(rule)
     tokens, keys = {}, []
     for name in CALLERS:
         secret = secrets.token_urlsafe(32)
@@ -135,7 +148,7 @@ def gateway(folder: Path, backends: Mapping[str, str | dict[str, Any]], **settin
     told = {
         "listen": {"port": 0},
         "operations": {"port": 0},
-        "policy": {"folder": str(granting(folder, *backends)), "schemas": str(ROOT / "schemas")},
+        "policy": {"folder": str(policies), "schemas": str(ROOT / "schemas")},
         "backends": {name: {"url": each} if isinstance(each, str) else each for name, each in backends.items()},
         "audit": {"folder": str(folder / "audit")},
         "identity": {"api_keys": keys},
@@ -150,7 +163,8 @@ def gateway(folder: Path, backends: Mapping[str, str | dict[str, Any]], **settin
         process = started(["-m", "gateway.cli", "serve", "--settings", str(path)], log, stopping)
         urls = json.loads(first_line(process, log, "gateway ready").removeprefix("gateway ready "))
         running = Running(urls["mcp"], urls["operations"], folder, tokens, process)
-        soon(lambda: ready(running)[0] == 200)
+        if becomes_ready:
+            wait_ready(urls["operations"] + "/readyz", log)
         yield running
 
 
