@@ -7,13 +7,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from gateway.adapters.tasks import Tasks
 from gateway.catalog.items import LISTED_BEFORE, Dropped, read_items
-from gateway.catalog.merge import TYPES, Catalog, Part, part_of, refreshed
-from gateway.catalog.surface import SurfaceError, SurfaceSpec, View, check, view
+from gateway.catalog.merge import TYPES, Catalog, Part, part_of, refreshed, ungranted
+from gateway.catalog.surface import SurfaceSpec, View, check, view
 from gateway.errors import BackendFailed, Refusal
 from gateway.model import Change, Item, ItemType, Json, JsonObject, Listing
 from gateway.ports import Backends
@@ -29,7 +30,9 @@ MAX_PAGES = 200
 FIRST_RETRY_S = 0.5
 MIN_TTL_S = 5.0
 COALESCE_S = 0.05  # a burst of list_changed is one refresh
-MAX_COALESCE_S = 2.0
+MAX_COALESCE_S = 5.0
+QUIET_S = 10.0  # after so long without a change the next one is heard at once again
+MAX_TOLD = 20  # lines for the operator about one walk of one backend's lists
 CHUNK_ITEMS = 100  # some 5 ms of work
 
 
@@ -76,31 +79,27 @@ class LiveCatalogs:
         self._views = {spec.name: view(self._catalog, spec) for spec in self._surfaces}
         self._wanted = {name: asyncio.Event() for name in self._names}
         self._tried = {name: asyncio.Event() for name in self._names}
-        self._dropped: dict[str, frozenset[Dropped]] = {name: frozenset() for name in self._names}
-        self._collisions: dict[str, SurfaceError] = {}  # by the backend whose items could not be shown
+        self._told: dict[str, frozenset[str]] = {name: frozenset() for name in self._names}
+        self._closed = False
 
     def view(self, surface: str) -> View:
         return self._views[surface]
 
     async def start(self) -> None:
         for name in self._names:
-            self._tasks.spawn(self._keep(name), f"catalog of {name}")
+            self._spawn(name, after_s=0.0)
 
     async def started(self, deadline_s: float) -> None:
-        """Wait until every backend answered or failed once, at most `deadline_s`.
-
-        Raises `SurfaceError` when what they offer cannot be shown as the surfaces are set; later on that is only logged.
-        """
+        """Wait until every backend answered or failed once, at most `deadline_s`."""
         try:
             async with asyncio.timeout(deadline_s):
                 for tried in self._tried.values():
                     await tried.wait()
         except TimeoutError:
             log.warning("not every backend answered within %g s; their items follow when they do", deadline_s)
-        for collision in self._collisions.values():
-            raise collision
 
     async def close(self) -> None:
+        self._closed = True
         await self._tasks.close()
 
     def refresh(self, change: Change) -> None:
@@ -110,7 +109,20 @@ class LiveCatalogs:
 
     # --- one backend ---
 
-    async def _keep(self, name: str) -> None:
+    def _spawn(self, name: str, *, after_s: float) -> None:
+        task = self._tasks.spawn(self._keep(name, after_s), f"catalog of {name}")
+        task.add_done_callback(partial(self._crashed, name))
+
+    def _crashed(self, name: str, task: "asyncio.Task[None]") -> None:
+        """A fault of ours ended the loop, and `Tasks` has logged it: what it last knew may not stay in force unwatched."""
+        if task.cancelled() or self._closed:
+            return
+        self._tried[name].set()
+        self._spawn(name, after_s=self._freshness.refresh_s)
+        self._publish(name, None)
+
+    async def _keep(self, name: str, after_s: float) -> None:
+        await asyncio.sleep(after_s)
         retry_s, good_s, pause_s = FIRST_RETRY_S, time.monotonic(), COALESCE_S
         while True:
             self._wanted[name].clear()
@@ -119,19 +131,19 @@ class LiveCatalogs:
             except (BackendFailed, Refusal) as failed:
                 log.warning("the items of %s cannot be fetched: %s", name, failed)
                 stale_in_s = good_s + self._freshness.stale_s - time.monotonic()
-                if stale_in_s <= 0 or name not in self._catalog.parts:
-                    self._publish(name, None)
+                old = self._catalog.parts.get(name)
+                self._publish(name, ungranted(old) if old is not None and stale_in_s > 0 else None)
+                if old is None or stale_in_s <= 0:
                     stale_in_s = retry_s
                 due_s = min(stale_in_s, retry_s * random.uniform(0.8, 1.2))  # noqa: S311 — spreads load, guards nothing
                 retry_s = min(retry_s * 2, self._freshness.refresh_s)
+                pause_s = min(due_s, MAX_COALESCE_S)  # what it says of changes hardly shortens the wait
             else:
                 retry_s, good_s = FIRST_RETRY_S, time.monotonic()
                 self._publish(name, part)
                 due_s = self._due_s(part) * random.uniform(0.9, 1.0)  # noqa: S311
             self._tried[name].set()
-            # A backend that tells of changes without a pause is heard ever less often, up to a bound.
-            pause_s = min(pause_s * 2, MAX_COALESCE_S) if self._wanted[name].is_set() else COALESCE_S
-            await self._wait(name, max(due_s, 0.0), pause_s)
+            pause_s = await self._wait(name, max(due_s, 0.0), pause_s)
 
     def _due_s(self, part: Part) -> float:
         """Until the shortest freshness that the backend granted ends; our own where it granted none."""
@@ -139,41 +151,57 @@ class LiveCatalogs:
         own_s = self._freshness.refresh_s
         return max(min(MIN_TTL_S, own_s), min([own_s, *granted]))
 
-    async def _wait(self, name: str, for_s: float, pause_s: float) -> None:
+    async def _wait(self, name: str, for_s: float, pause_s: float) -> float:
+        """Until the backend tells of a change, and `pause_s` more, or for `for_s`; the pause after the next change.
+
+        A backend that tells of changes again and again is heard ever less often, until it has been quiet for a while.
+        """
+        began_s = time.monotonic()
         try:
             async with asyncio.timeout(for_s):
                 await self._wanted[name].wait()
         except TimeoutError:
-            return
-        await asyncio.sleep(pause_s)
+            return COALESCE_S
+        quiet = time.monotonic() - began_s >= QUIET_S
+        heard_s = COALESCE_S if quiet else pause_s
+        await asyncio.sleep(heard_s)
+        return min(heard_s * 2, MAX_COALESCE_S)
 
     async def _fetched(self, name: str) -> Part:
         """Everything that a backend offers. Raises `BackendFailed`, also when it takes too long over it."""
         items: dict[ItemType, tuple[Item, ...]] = {}
         ttl_ms: dict[ItemType, int] = {}
-        dropped: list[Dropped] = []
+        left = _LeftOut()
         at_ns = time.time_ns()
         try:
             async with asyncio.timeout(self._freshness.walk_s):
                 for type in TYPES:
-                    items[type], ttl_ms[type] = await self._walked(name, type, dropped)
+                    items[type], ttl_ms[type] = await self._walked(name, type, left)
         except TimeoutError as error:
             raise BackendFailed("late", f"its lists took more than {self._freshness.walk_s:g} s", sent=True) from error
-        for each in dict.fromkeys(dropped):
-            if each not in self._dropped[name]:  # told once, not at every refresh
-                log.warning("%s: %s %r is not offered: %s", each.backend, each.type, each.name, each.reason)
-        self._dropped[name] = frozenset(dropped)
+        self._tell(name, left)
         return part_of(name, items, ttl_ms, at_ns=at_ns)
 
-    async def _walked(self, name: str, type: ItemType, dropped: list[Dropped]) -> tuple[tuple[Item, ...], int]:
-        """All pages of one list, bounded; a cursor that comes twice ends the walk. Adds what is not offered to `dropped`."""
+    def _tell(self, name: str, left: "_LeftOut") -> None:
+        """Say what is left out when that changed, not at every refresh."""
+        lines = frozenset(left.lines)
+        if lines != self._told[name]:
+            for line in left.lines:
+                if line not in self._told[name]:
+                    log.warning("%s", line)
+            if left.more:
+                log.warning("%s: %d more entries are not offered", name, left.more)
+        self._told[name] = lines
+
+    async def _walked(self, name: str, type: ItemType, left: "_LeftOut") -> tuple[tuple[Item, ...], int]:
+        """All pages of one list, bounded; a cursor that comes twice ends the walk. Adds what is not offered to `left`."""
         found: dict[str, Item] = {}
         ttl_ms: int | None = None
         cursor: str | None = None
         seen: set[str] = set()
         for _ in range(MAX_PAGES):
             listing = await self._backends.page(name, type, cursor, "")
-            dropped += await self._taken(listing, found)
+            await self._take(listing, found, left)
             ttl_ms = listing.ttl_ms if ttl_ms is None else min(ttl_ms, listing.ttl_ms)
             cursor = listing.next_cursor
             if cursor is None or cursor in seen or len(found) > self._freshness.max_items:
@@ -181,22 +209,21 @@ class LiveCatalogs:
             seen.add(cursor)
         most = self._freshness.max_items
         if len(found) > most:
-            log.warning("%s lists more than %d items of type %s; the rest is left out", name, most, type)
+            left.say(f"{name} lists more than {most} items of type {type}; the rest is left out")
         elif cursor is not None:
-            log.warning("%s: the list of type %s loops or has more than %d pages; the rest is left out", name, type, MAX_PAGES)
+            left.say(f"{name}: the list of type {type} loops or has more than {MAX_PAGES} pages; the rest is left out")
         return tuple(found.values())[:most], ttl_ms or 0
 
-    async def _taken(self, listing: Listing, found: dict[str, Item]) -> list[Dropped]:
-        """Add a page's items to `found`, a few at a time, so that a long page keeps nobody else waiting; what was bad in it."""
-        bad: list[Dropped] = []
+    async def _take(self, listing: Listing, found: dict[str, Item], left: "_LeftOut") -> None:
+        """Add a page's items to `found`, a few at a time, so that a long page keeps nobody else waiting."""
         for start in range(0, len(listing.definitions), CHUNK_ITEMS):
             items, dropped = read_items(replace(listing, definitions=listing.definitions[start : start + CHUNK_ITEMS]))
-            bad += dropped
+            for each in dropped:
+                left.drop(each)
             for item in items:
                 if found.setdefault(item.id, item) is not item:
-                    bad.append(Dropped(item.backend, item.type, item.name, LISTED_BEFORE))
+                    left.drop(Dropped(item.backend, item.type, item.name, LISTED_BEFORE))
             await asyncio.sleep(0)
-        return bad
 
     # --- all of them ---
 
@@ -208,23 +235,43 @@ class LiveCatalogs:
         if part is not None:
             part = parts[name] = refreshed(old, part)
         if part is old and (part is not None or name in before.missing):
-            self._collisions.pop(name, None)
             return
         now = Catalog(parts, tuple(each for each in self._names if each not in parts))
-        try:
-            views = {spec.name: view(now, spec, self._views[spec.name]) for spec in self._surfaces}
-        except SurfaceError as error:
-            log.error("the items of %s cannot be shown, so what was known of it stays: %s", name, error)
-            self._collisions[name] = error
-            return
-        self._collisions.pop(name, None)
+        views = {spec.name: view(now, spec, self._views[spec.name]) for spec in self._surfaces}
         old_views, self._views, self._catalog = self._views, views, now
+        _tell_collisions(old_views, views)
         detail, kinds = _difference(old, part)
         if not kinds and before.missing == now.missing:
             return
         surfaces = tuple(each for each in views if not _same_items(old_views[each], views[each]))
         counts = tuple((name, type, len(part.items.get(type, ())) if part else 0) for type in TYPES)
         self._on_change(CatalogChange(before.version, now.version, surfaces, kinds, counts, {"backend": name, **detail}))
+
+
+class _LeftOut:
+    """What one walk of a backend's lists leaves out, for the operator: the first lines, and how many more there were."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, None] = {}
+        self.more = 0
+
+    def drop(self, each: Dropped) -> None:
+        self.say(f"{each.backend}: {each.type} {each.name!r} is not offered: {each.reason}")
+
+    def say(self, line: str) -> None:
+        if line in self.lines or len(self.lines) < MAX_TOLD:
+            self.lines[line] = None
+        else:
+            self.more += 1
+
+
+def _tell_collisions(before: Mapping[str, View], after: Mapping[str, View]) -> None:
+    for surface, seen in after.items():
+        new = [line for line in seen.collisions if line not in before[surface].collisions]
+        for line in new[:MAX_TOLD]:
+            log.error("%s", line)
+        if len(new) > MAX_TOLD:
+            log.error("surface %s: %d more names collide", surface, len(new) - MAX_TOLD)
 
 
 def _same_items(one: View, other: View) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.model import Item, ItemType
 
@@ -54,6 +54,11 @@ def refreshed(before: Part | None, now: Part) -> Part:
     if unchanged and now.ttl_ms == before.ttl_ms and now.fresh_until_ns == before.fresh_until_ns:
         return before
     return Part(now.backend, items, now.ttl_ms, now.fresh_until_ns, now.version)
+
+
+def ungranted(part: Part) -> Part:
+    """`part` as it stays in force while its backend fails: nobody may keep it any longer."""
+    return replace(part, ttl_ms=dict.fromkeys(part.ttl_ms, 0), fresh_until_ns={})
 
 
 def kept(before: tuple[Item, ...], now: tuple[Item, ...]) -> tuple[Item, ...]:

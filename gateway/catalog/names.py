@@ -50,8 +50,8 @@ def uri_problem(uri: str) -> str | None:
     if not all(_SCHEME.match(each) and not _FORBIDDEN.search(each) for each in (uri, place[1] if place else uri)):
         return "uri must be an absolute URI in ASCII, with other characters percent-encoded"
     path = uri.split("?", 1)[0].split("#", 1)[0]
-    segments = (segment.split(";", 1)[0] for segment in re.split(r"[/:+]", path))  # some readers cut `..;x` to `..`
-    if _AMBIGUOUS.search(path) or any(segment in {".", ".."} for segment in segments):
+    own = place[1].split("?", 1)[0].split("#", 1)[0] if place else path  # `ui://gw-crm.../x` is `ui://../x` over there
+    if _AMBIGUOUS.search(path) or _has_dots(path) or _has_dots(own):
         return "uri must not have dot segments, or an encoded dot, slash, backslash or percent sign"
     return None
 
@@ -61,3 +61,8 @@ def check_uri(uri: str) -> None:
     problem = uri_problem(uri)
     if problem is not None:
         raise Refusal(Kind.INVALID_PARAMS, problem)
+
+
+def _has_dots(path: str) -> bool:
+    """Some readers cut `..;x` to `..`."""
+    return any(segment.split(";", 1)[0] in {".", ".."} for segment in re.split(r"[/:+]", path))

@@ -38,7 +38,15 @@ def inline_icons(icons: Json) -> list[Json]:
 
 
 def object_schema(schema: Json) -> bool:
-    return isinstance(schema, dict) and schema.get("type") == "object"
+    """2025-11-25, schema, Tool: of an object, its properties schemas, its required members named by a list of texts."""
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        return False
+    properties = schema.get("properties", {})
+    return (
+        isinstance(properties, dict)
+        and all(isinstance(each, dict | bool) for each in properties.values())
+        and _texts(schema.get("required", []))
+    )
 
 
 def _present(members: JsonObject) -> JsonObject:

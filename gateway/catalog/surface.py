@@ -5,16 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
+from itertools import groupby
 
 from gateway.catalog.items import own_links, presented
 from gateway.catalog.merge import TYPES, Catalog, Part, same_objects
 from gateway.catalog.names import NAME, public_uri, split_name, split_uri
-from gateway.catalog.templates import pattern
+from gateway.catalog.templates import Pattern, pattern
 from gateway.model import Item, ItemType
+
+Templates = Mapping[str, tuple[tuple[Pattern, Item], ...]]
+"""By backend, the most literal text first, then by name: the first that matches counts."""
 
 
 class SurfaceError(ValueError):
-    """A surface cannot be shown as it is set; the message says what is wrong, or which two things collide."""
+    """A surface can never be shown as it is set; the message says what is wrong, or which two things collide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +52,18 @@ class View:
     fresh_until_ns: Mapping[ItemType, int] = field(default_factory=dict)  # Unix time at which `ttl_ms` has run out
     parts: tuple[Part, ...] = ()  # what this view was made from
     sources: Mapping[ItemType, tuple[Item, ...]] = field(default_factory=dict)  # `items` before this surface named them
+    collisions: tuple[str, ...] = ()  # items left out because they would share a name; for the operator
+    templates: Templates = field(default_factory=dict)
 
     def find(self, type: ItemType, public_name: str) -> Item | None:
         return self.by_name.get((type, public_name))
 
-    def locate(self, public_uri: str) -> tuple[str, str] | None:
-        """Backend and its own URI; None: no URI of a backend on this surface."""
-        if self.bare:
-            return self.backends[0], public_uri
-        place = split_uri(public_uri)
-        return place if place is not None and place[0] in self.backends else None
+    def locate(self, uri: str) -> tuple[str, str] | None:
+        """Backend and its own URI; None: no URI of a backend on this surface, or one that the surface excludes."""
+        place = (self.backends[0], uri) if self.bare else split_uri(uri)
+        if place is None or place[0] not in self.backends:
+            return None
+        return None if self.spec is not None and _excluded(self.spec, "resource", public_uri(*place)) else place
 
     def ttl_left_ms(self, type: ItemType, now_ns: int) -> int:
         """How long a client may still keep this list: what is left of the shortest freshness granted, not all of it again."""
@@ -71,14 +77,7 @@ class View:
 
     def template_of(self, backend: str, uri: str) -> Item | None:
         """The template that `uri` matches; of several the one with the most literal text, then the first by name."""
-        best: tuple[int, Item] | None = None
-        for item in self.items.get("resource_template", ()):
-            if item.backend != backend:
-                continue
-            found = pattern(item.name)
-            if found is not None and found.matches(uri) and (best is None or found.literal_chars > best[0]):
-                best = (found.literal_chars, item)
-        return best[1] if best else None
+        return next((item for found, item in self.templates.get(backend, ()) if found.matches(uri)), None)
 
 
 def check(spec: SurfaceSpec) -> None:
@@ -94,13 +93,18 @@ def check(spec: SurfaceSpec) -> None:
             )
         if not NAME.fullmatch(name):
             raise SurfaceError(f"surface {spec.name}: {name!r} is no name for {id}: 1 to 128 letters, digits, `_`, `.` and `-`")
+        other_place = split_name(name)
+        if not spec.bare and name != id and other_place is not None and other_place[0] in spec.backends:
+            raise SurfaceError(
+                f"surface {spec.name}: {id} cannot be called {name}: {other_place[0]} may have an item of its own under that name"
+            )
         other = taken.setdefault(name, id)
         if other != id:
             raise SurfaceError(f"surface {spec.name}: {other} and {id} would both be called {name}")
 
 
 def view(catalog: Catalog, spec: SurfaceSpec, previous: View | None = None) -> View:
-    """The surface as `catalog` fills it. Raises `SurfaceError` when two items would have one name.
+    """The surface as `catalog` fills it. Items that would share a name are left out, both of them, and told as `collisions`.
 
     Made of the very objects of the `previous` view as far as nothing changed, down to `previous` itself.
     """
@@ -108,14 +112,9 @@ def view(catalog: Catalog, spec: SurfaceSpec, previous: View | None = None) -> V
     missing = tuple(name for name in spec.backends if name in catalog.missing)
     if previous is not None and previous.missing == missing and same_objects(previous.parts, parts):
         return previous
-    chosen = {type: _chosen(parts, spec, type, previous) for type in TYPES}
+    collisions: list[str] = []
+    chosen = {type: _chosen(parts, spec, type, previous, collisions) for type in TYPES}
     items = {type: named for type, (_, named) in chosen.items()}
-    by_name: dict[tuple[ItemType, str], Item] = {}
-    for type in TYPES:
-        for item in items[type]:
-            other = by_name.setdefault((type, item.public_name), item)
-            if other is not item:
-                raise SurfaceError(f"surface {spec.name}: {other.id} and {item.id} would both be called {item.public_name}")
     return View(
         surface=spec.name,
         backends=spec.backends,
@@ -124,12 +123,14 @@ def view(catalog: Catalog, spec: SurfaceSpec, previous: View | None = None) -> V
         instructions=spec.instructions,
         bare=spec.bare,
         ttl_ms={type: 0 if missing else _least([part.ttl_ms for part in parts], type) for type in TYPES},
-        by_name=by_name,
+        by_name={(type, item.public_name): item for type in TYPES for item in items[type]},
         by_uri={(item.backend, item.name): item for item in items["resource"]},
         spec=spec,
         fresh_until_ns={type: 0 if missing else _least([part.fresh_until_ns for part in parts], type) for type in TYPES},
         parts=parts,
         sources={type: sources for type, (sources, _) in chosen.items()},
+        collisions=tuple(collisions),
+        templates=_templates(items["resource_template"], previous),
     )
 
 
@@ -140,16 +141,42 @@ def shown(view: View, items: Sequence[Item]) -> tuple[Item, ...]:
 
 
 def _chosen(
-    parts: Sequence[Part], spec: SurfaceSpec, type: ItemType, previous: View | None
+    parts: Sequence[Part], spec: SurfaceSpec, type: ItemType, previous: View | None, collisions: list[str]
 ) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    """The surface's items as the catalog has them, and under their names here, both in order of the names."""
+    """The surface's items as the catalog has them, and under their names here, both in order of the names.
+
+    Adds to `collisions` what is left out.
+    """
     old_sources, old_items = (previous.sources[type], previous.items[type]) if previous is not None else ((), ())
     known = {id(source): item for source, item in zip(old_sources, old_items, strict=True)}
     included = [source for part in parts for source in part.items.get(type, ()) if _included(spec, source)]
     pairs = [(source, known.get(id(source)) or _presented(spec, source)) for source in included]
-    pairs.sort(key=lambda pair: pair[1].public_name)
-    sources, items = tuple(source for source, _ in pairs), tuple(item for _, item in pairs)
+    pairs.sort(key=lambda pair: (pair[1].public_name, pair[1].id))
+    alone = []
+    for name, sharing in groupby(pairs, key=lambda pair: pair[1].public_name):
+        group = list(sharing)
+        if len(group) == 1:
+            alone += group
+            continue
+        ids = " and ".join(item.id for _, item in group)
+        collisions.append(f"surface {spec.name}: {ids} would both be called {name}, so neither is shown")
+    sources, items = tuple(source for source, _ in alone), tuple(item for _, item in alone)
     return (old_sources, old_items) if same_objects(old_items, items) else (sources, items)
+
+
+def _templates(items: tuple[Item, ...], previous: View | None) -> Templates:
+    if previous is not None and previous.items["resource_template"] is items:
+        return previous.templates
+    compiled = {id(item): found for ranked in (previous.templates.values() if previous else ()) for found, item in ranked}
+    by_backend: dict[str, list[tuple[Pattern, Item]]] = {}
+    for item in items:
+        found = compiled.get(id(item)) or pattern(item.name)
+        if found is not None:
+            by_backend.setdefault(item.backend, []).append((found, item))
+    return {
+        backend: tuple(sorted(pairs, key=lambda pair: (-pair[0].literal_chars, pair[1].public_name)))
+        for backend, pairs in by_backend.items()
+    }
 
 
 def _presented(spec: SurfaceSpec, item: Item) -> Item:
@@ -162,11 +189,25 @@ def _presented(spec: SurfaceSpec, item: Item) -> Item:
 
 
 def _included(spec: SurfaceSpec, item: Item) -> bool:
-    return _any(spec.include, item) and not _any(spec.exclude, item)
+    if len(spec.backends) > 1 and _for_apps_only(item):
+        return False
+    return _any(spec.include, item.type, item.id) and not _excluded(spec, item.type, item.id)
 
 
-def _any(patterns: Sequence[str], item: Item) -> bool:
-    return any(_glob(each).match(item.id) or _glob(each).match(f"{item.type}:{item.id}") for each in patterns)
+def _excluded(spec: SurfaceSpec, type: ItemType, id: str) -> bool:
+    return _any(spec.exclude, type, id)
+
+
+def _any(patterns: Sequence[str], type: ItemType, id: str) -> bool:
+    return any(_glob(each).match(id) or _glob(each).match(f"{type}:{id}") for each in patterns)
+
+
+def _for_apps_only(item: Item) -> bool:
+    """MCP Apps: only the user interface of the same server may call it, and a client takes a whole surface for one server."""
+    meta = item.definition.get("_meta") if item.type == "tool" else None
+    ui = meta.get("ui") if isinstance(meta, dict) else None
+    visibility = ui.get("visibility") if isinstance(ui, dict) else None
+    return visibility is not None and not (isinstance(visibility, list) and "model" in visibility)
 
 
 @lru_cache(maxsize=4096)

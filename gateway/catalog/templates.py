@@ -1,6 +1,7 @@
 """Which URI template a URI matches (RFC 6570), without ever running a regular expression of foreign make.
 
-Every expansion of a template matches it; where RFC 6570 would have percent-encoded a character, the bare one matches too.
+Every expansion of a template matches it, but one in which a plain `{x}` is empty: `repo://{owner}/{name}` is not `repo:///`.
+Where RFC 6570 would have percent-encoded a character, the bare one matches too.
 """
 
 import re
@@ -17,7 +18,7 @@ _NO_LITERAL = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]|%(?![0-9A-Fa-f]{2})")  # s
 _LITERALS = ":/?#[]@!$&'()*+,;=-._~%"  # stand as they are; others are percent-encoded (section 3.1)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*[:{]|\{")
 _MANY = {  # what several variables, or an exploded one, add nothing to: their separators are within
-    "": r"[^/?#]*",
+    "": r"[^/?#]+",
     "+": r".*",
     "#": r"(?:#.*)?",
     ".": r"(?:\.[^/?#]*)?",
@@ -39,7 +40,7 @@ class Pattern:
         return uri.startswith(self.prefix) and self.expression.fullmatch(uri) is not None  # type: ignore[attr-defined]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def pattern(template: str) -> Pattern | None:
     """None: not a template of absolute URIs."""
     if not template or len(template) > MAX_TEMPLATE or not _ABSOLUTE.match(template):

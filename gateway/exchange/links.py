@@ -26,10 +26,11 @@ async def judged(ports: Ports, x: Exchange, draft: Draft, target: Target, result
 
 async def _hidden(ports: Ports, x: Exchange, draft: Draft, backend: str, uris: tuple[str, ...]) -> frozenset[str]:
     """Those that are not visible; all of them when the policy cannot tell."""
-    resources = [linked(x.view, x.view.publish_uri(backend, uri)) for uri in uris]
-    asked = question(x, resources, phase="list", action="resources/list", now_ns=x.started_ns)
+    resources = {uri: linked(x.view, x.view.publish_uri(backend, uri)) for uri in uris}
+    shown = [uri for uri in uris if resources[uri].backend is not None]  # another does not exist here, whatever the answer
+    asked = question(x, [resources[uri] for uri in shown], phase="list", action="resources/list", now_ns=x.started_ns)
     try:
         seen = await ask_list(ports, draft, asked)
     except Undecided:
         return frozenset(uris)
-    return frozenset(uri for position, uri in enumerate(uris) if position not in seen.visible)
+    return frozenset(uris) - {shown[position] for position in seen.visible}

@@ -160,8 +160,10 @@ class Surface(Closed):
 
     backends: tuple[BackendName, ...] | None = Field(default=None, description="whose items it shows; default: every backend")
     include: tuple[str, ...] = Field(default=("*",), description="patterns of item ids (`crm__*`, `prompt:*`) to show")
-    exclude: tuple[str, ...] = Field(default=(), description="patterns of item ids not to show")
-    rename: dict[str, str] = Field(default_factory=dict, description="item id -> name on this surface")
+    exclude: tuple[str, ...] = Field(
+        default=(), description="patterns of item ids not to show; a resource whose id matches cannot be read by its URI either"
+    )
+    rename: dict[str, str] = Field(default_factory=dict, description="item id of a tool or prompt -> name on this surface")
     describe: dict[str, str] = Field(default_factory=dict, description="item id -> description on this surface")
     instructions: str | None = Field(default=None, description="what the model is told about this surface")
     bare: bool = Field(default=False, description="one backend only, under its own names")

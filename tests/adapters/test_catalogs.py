@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.catalogs import CatalogChange, Freshness, LiveCatalogs
+from gateway.adapters.catalogs import MAX_TOLD, CatalogChange, Freshness, LiveCatalogs
 from gateway.catalog.surface import SurfaceError, SurfaceSpec
 from gateway.errors import BackendFailed
 from gateway.model import BackendMessage, Change, ItemType, JsonObject, Listing, Outgoing
@@ -24,7 +24,7 @@ class Offers:
 
     def __init__(self, **tools: Sequence[Sequence[str]]) -> None:
         self.tools: dict[str, Sequence[Sequence[str]]] = dict(tools)
-        self.down: dict[str, BackendFailed] = {}
+        self.down: dict[str, Exception] = {}
         self.hung: set[str] = set()
         self.ttl_ms = 0
         self.loops = False
@@ -309,33 +309,135 @@ def test_what_is_dropped_is_logged_when_it_is_new_and_not_at_every_refresh(caplo
     assert [message.split(" is ")[0] for message in caplog.messages] == ["crm: tool 'b a d'", "crm: tool 'worse!'"]
 
 
-def test_two_items_under_one_name_refuse_the_start_and_both_are_named() -> None:
-    spec = SurfaceSpec("crm", ("crm",), renames={"crm__a": "crm__b"})
+BARE = SurfaceSpec("bare", ("crm",), renames={"crm__a": "b"}, bare=True)
+
+
+def test_a_collision_costs_the_two_that_collide_and_neither_the_start_nor_any_other_item(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    offers = Offers(crm=[["a", "b", "c"]], wiki=[["a"]])
 
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
-        raise AssertionError("it must not start")
+        assert names(catalogs, "bare") == ["c"]
+        assert names(catalogs) == ["crm__a", "crm__b", "crm__c", "wiki__a"]
 
-    with pytest.raises(SurfaceError, match=r"crm__a and crm__b|crm__b and crm__a"):
-        live(Offers(crm=[["a", "b"]]), body, surfaces=[spec])
+    with caplog.at_level(logging.ERROR, logger="gateway.catalog"):
+        live(offers, body, surfaces=[ALL, BARE])
+    assert caplog.messages == ["surface bare: crm__a and crm__b would both be called b, so neither is shown"]
 
 
-def test_a_collision_that_comes_later_leaves_what_was_known(caplog: pytest.LogCaptureFixture) -> None:
-    spec = SurfaceSpec("crm", ("crm",), renames={"crm__a": "crm__b"})
+def test_a_collision_that_comes_later_holds_up_no_update(caplog: pytest.LogCaptureFixture) -> None:
+    offers = Offers(crm=[["a"]], wiki=[["a"]])
+
+    async def body(catalogs: LiveCatalogs, told: Told) -> None:
+        assert names(catalogs, "bare") == ["b"]
+        offers.tools["crm"] = [["a", "b", "c"]]
+        catalogs.refresh(Change("crm", "tools"))
+        await told.until(lambda: names(catalogs, "bare") == ["c"])
+        assert names(catalogs) == ["crm__a", "crm__b", "crm__c", "wiki__a"]
+        offers.tools["wiki"] = [["new"]]
+        catalogs.refresh(Change("wiki", "tools"))
+        await told.until(lambda: names(catalogs)[-1] == "wiki__new")
+        offers.tools["crm"] = [["a", "c"]]
+        catalogs.refresh(Change("crm", "tools"))
+        await told.until(lambda: names(catalogs, "bare") == ["b", "c"])
+
+    with caplog.at_level(logging.ERROR, logger="gateway.catalog"):
+        live(offers, body, surfaces=[ALL, BARE])
+    assert len(caplog.messages) == 1
+
+
+def test_a_fault_of_ours_leaves_no_items_in_force_and_heals_by_itself(caplog: pytest.LogCaptureFixture) -> None:
+    offers = Offers(crm=[["a"]], wiki=[["a"]])
+
+    async def body(catalogs: LiveCatalogs, told: Told) -> None:
+        offers.down["crm"] = RuntimeError("a bug")
+        catalogs.refresh(Change("crm", "tools"))
+        await told.until(lambda: catalogs.view("default").missing == ("crm",))
+        assert names(catalogs) == ["wiki__a"]
+        offers.down.clear()
+        await told.until(lambda: names(catalogs) == ["crm__a", "wiki__a"])
+
+    told = live(offers, body, freshness=Freshness(refresh_s=0.2))
+    assert [change.detail for change in told[2:]] == [
+        {"backend": "crm", "removed": ["crm__a"], "missing": True},
+        {"backend": "crm", "added": ["crm__a"]},
+    ]
+    assert "background task catalog of crm crashed" in caplog.messages
+
+
+def test_a_fault_before_the_first_answer_does_not_hold_up_the_start() -> None:
+    offers = Offers(crm=[["a"]], wiki=[["a"]])
+    offers.down["crm"] = RuntimeError("a bug")
+
+    async def main() -> None:
+        catalogs = LiveCatalogs(offers, ("crm", "wiki"), [ALL], SLOW, Told().append)
+        await catalogs.start()
+        begun_s = time.monotonic()
+        await catalogs.started(WAIT_S)
+        assert time.monotonic() - begun_s < WAIT_S / 2
+        assert (names(catalogs), catalogs.view("default").missing) == (["wiki__a"], ("crm",))
+        await catalogs.close()
+
+    asyncio.run(main())
+
+
+def test_what_a_failing_backend_granted_is_granted_no_longer() -> None:
+    offers = Offers(crm=[["a"]])
+    offers.ttl_ms = 60_000
+
+    async def body(catalogs: LiveCatalogs, told: Told) -> None:
+        def left_ms() -> int:
+            return catalogs.view("crm").ttl_left_ms("tool", time.time_ns())
+
+        items = catalogs.view("crm").items["tool"]
+        assert 0 < left_ms() <= 60_000
+        offers.down["crm"] = BackendFailed("unreachable", sent=False)
+        catalogs.refresh(Change("crm", "tools"))
+        await told.until(lambda: left_ms() == 0)
+        assert catalogs.view("crm").items["tool"] is items
+        offers.down.clear()
+        await told.until(lambda: left_ms() > 0)
+        assert catalogs.view("crm").items["tool"] is items
+
+    assert len(live(offers, body, surfaces=[CRM])) == 1  # nothing that a listener would have to hear of
+
+
+def test_a_flood_of_changes_is_a_bounded_number_of_fetches() -> None:
     offers = Offers(crm=[["a"]])
 
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
-        before = catalogs.view("crm")
-        offers.tools["crm"] = [["a", "b"]]
-        catalogs.refresh(Change("crm", "tools"))
-        await told.until(lambda: len(caplog.messages) == 1)
-        assert catalogs.view("crm") is before
-        offers.tools["crm"] = [["a", "c"]]
-        catalogs.refresh(Change("crm", "tools"))
-        await told.until(lambda: names(catalogs, "crm") == ["crm__b", "crm__c"])
+        begun_s = time.monotonic()
+        while time.monotonic() - begun_s < 1.0:  # between two refreshes, not only while one is under way
+            catalogs.refresh(Change("crm", "tools"))
+            await asyncio.sleep(0.001)
+        assert 2 <= offers.walks["crm"] - 1 <= 5  # after 0.05, 0.15, 0.35, 0.75 s
 
-    with caplog.at_level(logging.ERROR, logger="gateway.catalog"):
-        live(offers, body, surfaces=[spec])
-    assert caplog.messages[0].startswith("the items of crm cannot be shown, so what was known of it stays: surface crm: ")
+    live(offers, body, surfaces=[CRM])
+
+
+def test_a_failing_backend_that_tells_of_changes_is_hardly_asked_more_often() -> None:
+    offers = Offers(crm=[["a"]])
+    offers.down["crm"] = BackendFailed("closed", sent=True)
+
+    async def body(catalogs: LiveCatalogs, told: Told) -> None:
+        begun_s = time.monotonic()
+        while time.monotonic() - begun_s < 1.0:
+            catalogs.refresh(Change("crm", "tools"))
+            await asyncio.sleep(0.001)
+        assert offers.walks["crm"] - 1 <= 2
+
+    live(offers, body, surfaces=[CRM])
+
+
+def test_many_bad_items_are_told_by_the_first_of_them_and_a_count(caplog: pytest.LogCaptureFixture) -> None:
+    async def body(catalogs: LiveCatalogs, told: Told) -> None:
+        assert names(catalogs, "crm") == ["crm__a"]
+
+    with caplog.at_level(logging.WARNING, logger="gateway.catalog"):
+        live(Offers(crm=[["a", *(f"b a d {number}" for number in range(500))]]), body, surfaces=[CRM])
+    assert len(caplog.messages) == MAX_TOLD + 1
+    assert caplog.messages[-1] == f"crm: {500 - MAX_TOLD} more entries are not offered"
 
 
 def test_renames_onto_one_name_are_refused_before_any_backend_is_asked() -> None:

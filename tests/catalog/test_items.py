@@ -51,6 +51,7 @@ def nested(levels: int) -> Any:
 NAME = "its name is not 1 to 128 letters, digits, `_`, `.` and `-`"
 URI = "uri must be an absolute URI in ASCII, with other characters percent-encoded"
 TEMPLATE = "its uriTemplate is not a URI template (RFC 6570)"
+OBJECT = "its inputSchema is not the schema of an object"
 HINTS = "its annotations are not a title and hints that are true or false"
 CONTENT = "its annotations are not annotations of content"
 ARGUMENTS = "its arguments are not a list of named ones"
@@ -71,9 +72,13 @@ ARGUMENTS = "its arguments are not a list of named ones"
             "its name is longer than 128 characters with the backend's in front",
         ),
         ("tool", {"name": "bad"}, "bad", "it has no inputSchema"),
-        ("tool", {"name": "bad", "inputSchema": {"type": "array"}}, "bad", "its inputSchema is not the schema of an object"),
-        ("tool", {"name": "bad", "inputSchema": {}}, "bad", "its inputSchema is not the schema of an object"),
-        ("tool", {"name": "bad", "inputSchema": True}, "bad", "its inputSchema is not the schema of an object"),
+        ("tool", {"name": "bad", "inputSchema": {"type": "array"}}, "bad", OBJECT),
+        ("tool", {"name": "bad", "inputSchema": {}}, "bad", OBJECT),
+        ("tool", {"name": "bad", "inputSchema": True}, "bad", OBJECT),
+        ("tool", {"name": "bad", "inputSchema": SCHEMA | {"properties": 5}}, "bad", OBJECT),
+        ("tool", {"name": "bad", "inputSchema": SCHEMA | {"properties": {"a": "string"}}}, "bad", OBJECT),
+        ("tool", {"name": "bad", "inputSchema": SCHEMA | {"required": "x"}}, "bad", OBJECT),
+        ("tool", {"name": "bad", "inputSchema": SCHEMA | {"required": ["x", 1]}}, "bad", OBJECT),
         ("tool", {"name": "bad", "inputSchema": SCHEMA, "outputSchema": True}, "bad", "its outputSchema is not a schema"),
         ("tool", {"name": "bad", "inputSchema": SCHEMA, "title": 7}, "bad", "its title is not a text"),
         ("tool", {"name": "bad", "inputSchema": SCHEMA, "description": []}, "bad", "its description is not a text"),

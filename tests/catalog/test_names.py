@@ -44,6 +44,11 @@ def test_no_uri_has_two_public_forms(public: str) -> None:
     assert place is None or public_uri(*place) == public
 
 
+@given(BACKENDS, URIS)
+def test_a_public_uri_is_judged_like_the_backends_own(backend: str, uri: str) -> None:
+    assert uri_problem(uri) is None or uri_problem(public_uri(backend, uri)) is not None
+
+
 def test_underscores_in_names_cannot_move_an_item_to_another_backend() -> None:
     # a_b + c against a + b_c, and names that begin with underscores
     assert public_name("a", "b__c") == "a__b__c"
@@ -92,6 +97,10 @@ AMBIGUOUS = "uri must not have dot segments, or an encoded dot, slash, backslash
         ("file:///a/..;x/b", AMBIGUOUS),
         ("gw-crm+file:..", AMBIGUOUS),
         ("gw-crm+file:///a/%2E%2e/b", AMBIGUOUS),
+        ("ui://gw-crm.../x", AMBIGUOUS),  # ui://../x at the backend
+        ("ui://gw-crm../x", AMBIGUOUS),  # ui://./x
+        ("ui://gw-crm...", AMBIGUOUS),
+        ("ui://gw-crm...;a/x", AMBIGUOUS),
         ("file:///a%2fb", AMBIGUOUS),
         ("file:///a%5Cb", AMBIGUOUS),
         ("file:///a%252e", AMBIGUOUS),

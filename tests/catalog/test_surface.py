@@ -1,5 +1,6 @@
 """Surfaces: a curated part of the catalog, always in the same order, its collisions named, what did not change kept as it is."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,21 +104,28 @@ def test_a_description_of_the_surfaces_own_leaves_the_fingerprint_of_what_was_re
 # --- names that collide -----------------------------------------------------------------------------------------------
 
 
-def test_a_rename_onto_another_item_names_both() -> None:
-    spec = SurfaceSpec("s", ("crm",), renames={"crm__a": "crm__b"})
-    check(spec)  # it may not exist, or be excluded: only the items can tell
-    with pytest.raises(SurfaceError) as refused:
-        view(catalog(offered("crm", tools=["a", "b"])), spec)
-    assert str(refused.value) in {
-        "surface s: crm__a and crm__b would both be called crm__b",
-        "surface s: crm__b and crm__a would both be called crm__b",
-    }
+def test_on_a_bare_surface_two_items_that_would_share_a_name_are_left_out_and_only_they() -> None:
+    spec = SurfaceSpec("s", ("crm",), renames={"crm__a": "b"}, bare=True)
+    check(spec)  # it may not exist: only the items can tell
+    part = offered("crm", tools=["a", "b", "c"], prompts=["b"])
+    seen = view(catalog(part), spec)
+    assert (names(seen), names(seen, "prompt")) == (["c"], ["b"])
+    assert seen.find("tool", "b") is None
+    assert seen.collisions == ("surface s: crm__a and crm__b would both be called b, so neither is shown",)
+    healed = view(catalog(offered("crm", tools=["a", "c"], prompts=["b"])), spec, seen)
+    assert (names(healed), healed.collisions) == (["b", "c"], ())
 
 
-def test_items_may_swap_their_names() -> None:
-    spec = SurfaceSpec("s", ("crm",), renames={"crm__a": "crm__b", "crm__b": "crm__a"})
+def test_items_of_a_bare_surface_may_swap_their_names() -> None:
+    spec = SurfaceSpec("s", ("crm",), renames={"crm__a": "b", "crm__b": "a"}, bare=True)
+    check(spec)
     seen = view(catalog(offered("crm", tools=["a", "b"])), spec)
-    assert [(item.public_name, item.name) for item in seen.items["tool"]] == [("crm__a", "b"), ("crm__b", "a")]
+    assert [(item.public_name, item.name) for item in seen.items["tool"]] == [("a", "b"), ("b", "a")]
+    assert seen.collisions == ()
+
+
+def test_an_item_may_be_called_what_it_is_called_anyway() -> None:
+    check(SurfaceSpec("s", ("crm",), renames={"crm__a": "crm__a", "crm__b": "hr__b", "crm__c": "crm_c"}))
 
 
 @pytest.mark.parametrize(
@@ -138,6 +146,14 @@ def test_items_may_swap_their_names() -> None:
         (
             SurfaceSpec("s", ("crm",), renames={"crm__a": "open ticket"}),
             "surface s: 'open ticket' is no name for crm__a: 1 to 128 letters, digits, `_`, `.` and `-`",
+        ),
+        (
+            SurfaceSpec("s", ("crm", "wiki"), renames={"crm__a": "wiki__status"}),
+            "surface s: crm__a cannot be called wiki__status: wiki may have an item of its own under that name",
+        ),
+        (
+            SurfaceSpec("s", ("crm",), renames={"crm__a": "crm__b"}),
+            "surface s: crm__a cannot be called crm__b: crm may have an item of its own under that name",
         ),
         (SurfaceSpec("s", ("crm", "wiki"), bare=True), "surface s: bare names need exactly one backend, not 2"),
     ],
@@ -161,6 +177,33 @@ def test_a_uri_leads_to_its_backend_if_that_is_on_the_surface() -> None:
     assert (seen.resource_of("crm", "note://2"), seen.resource_of("wiki", "note://1")) == (None, None)
 
 
+@pytest.mark.parametrize("exclude", ["gw-crm+note://*", "resource:*", "*note://2"])
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_uri_that_the_surface_excludes_leads_nowhere_listed_or_not(exclude: str, bare: bool) -> None:
+    seen = view(catalog(CRM), SurfaceSpec("s", ("crm",), exclude=(exclude,), bare=bare))
+    assert seen.locate(seen.publish_uri("crm", "note://2")) is None
+    assert (seen.locate(seen.publish_uri("crm", "file:///a")) is None) == (exclude == "resource:*")
+
+
+def test_a_uri_that_the_surface_does_not_include_can_still_be_read() -> None:
+    seen = view(catalog(CRM), SurfaceSpec("s", ("crm",), include=("tool:*",)))
+    assert (names(seen, "resource"), seen.locate("gw-crm+note://1")) == ([], ("crm", "note://1"))
+
+
+@pytest.mark.parametrize(
+    ("visibility", "shown_among_others"),
+    [(["app"], False), ([], False), ("model", False), (["model"], True), (["app", "model"], True), (None, True)],
+)
+def test_what_only_a_servers_own_interface_may_call_is_left_out_where_servers_meet(
+    visibility: Any, shown_among_others: bool
+) -> None:
+    part = offered("crm", tools=[tool("a", _meta={"ui": {"visibility": visibility}})])
+    among_others = view(catalog(part, WIKI), BOTH)
+    assert (among_others.find("tool", "crm__a") is not None) == shown_among_others
+    alone = view(catalog(part), SurfaceSpec("s", ("crm",)))
+    assert alone.find("tool", "crm__a") is not None
+
+
 def test_a_bare_surface_speaks_in_the_backends_own_names() -> None:
     part = offered(
         "crm", tools=[tool("a", _meta={"ui": {"resourceUri": "ui://panel"}})], resources=["note://1"], templates=["note://{id}"]
@@ -181,6 +224,29 @@ def test_of_several_templates_the_one_with_the_most_literal_text_counts_then_the
     assert best is not None and wide is not None
     assert (best.name, wide.name) == ("note://{id}/raw", "note://{+all}")
     assert seen.template_of("crm", "file:///a") is None
+
+
+def test_patterns_of_templates_are_kept_as_long_as_the_templates_are() -> None:
+    before = view(catalog(offered("crm", templates=["note://{id}"])), SurfaceSpec("s", ("crm",)))
+    part = refreshed(before.parts[0], offered("crm", tools=["new"], templates=["note://{id}"]))
+    after = view(catalog(part), SurfaceSpec("s", ("crm",)), before)
+    assert after is not before
+    assert after.templates is before.templates
+    more = view(catalog(refreshed(part, offered("crm", templates=["note://{id}", "a:{b}"]))), SurfaceSpec("s", ("crm",)), after)
+    assert [item.name for _, item in more.templates["crm"]] == ["note://{id}", "a:{b}"]
+    assert more.templates["crm"][0][0] is after.templates["crm"][0][0]
+
+
+def test_among_thousands_of_templates_one_is_found_without_holding_up_the_gateway() -> None:
+    # more than any cache of patterns holds; a share of a second was measured for each URI when they were compiled again
+    templates = [f"note://{number}/{{id}}" for number in range(9000)]
+    seen = view(catalog(offered("crm", templates=templates)), SurfaceSpec("s", ("crm",)))
+    begun_s = time.process_time()
+    for _ in range(5):
+        found = seen.template_of("crm", "note://0/7")
+        assert found is not None and found.name == "note://0/{id}"
+        assert seen.template_of("crm", "file:///a") is None
+    assert (time.process_time() - begun_s) / 10 < 0.05
 
 
 def test_a_page_of_resources_is_shown_as_the_surface_shows_its_items() -> None:

@@ -59,7 +59,10 @@ LITERALS = st.text(st.sampled_from("ab/.:?#é"), max_size=4)
 @given(st.lists(st.tuples(LITERALS, EXPRESSIONS), max_size=4))
 def test_an_expansion_of_a_template_always_matches_it(parts: list[tuple[str, tuple[str, list[tuple[str, bool, Value]]]]]) -> None:
     template = uri = "note://"
-    for literal, (operator, variables) in parts:
+    for literal, (operator, given_variables) in parts:
+        variables = given_variables
+        if operator == "" and expanded(operator, variables) == "":
+            variables = [*variables, ("z", False, "z")]  # a plain `{x}` with nothing in it is what no backend means
         names = ",".join(name + ("*" if exploded else "") for name, exploded, _ in variables)
         template += literal + "{" + operator + names + "}"
         uri += quote(literal, safe=RESERVED) + expanded(operator, variables)
@@ -71,6 +74,11 @@ def test_an_expansion_of_a_template_always_matches_it(parts: list[tuple[str, tup
     [
         ("note://{id}", "note://7", True),
         ("note://{id}", "note://7/8", False),
+        ("note://{id}", "note://", False),
+        ("repo://{owner}/{name}", "repo:///", False),
+        ("repo://{owner}/{name}", "repo://a/", False),
+        ("repo://{owner}/{name}", "repo://a/b", True),
+        ("repo://{owner,name}", "repo://a,", True),
         ("note://{id}", "note://7?x", False),
         ("note://{id}", "xnote://7", False),
         ("note://{id}", "note://7\n", True),  # such a URI never comes so far; the program is anchored all the same
