@@ -14,11 +14,10 @@ from typing import Any
 
 from gateway.audit_record import Refused, Who
 from gateway.errors import Kind, Refusal, Unrecorded
-from gateway.exchange import local, pipeline
+from gateway.exchange import local, pipeline, recording
 from gateway.exchange.draft import Draft
 from gateway.exchange.listen import KINDS, Listener, Listeners, changes
 from gateway.exchange.parts import Exchange, Ports
-from gateway.exchange.recording import answered
 from gateway.front.reading import ClientGone, Receive, body
 from gateway.front.responding import Answering, Send, write
 from gateway.front.watching import Running, RunningKey, Watch
@@ -238,8 +237,17 @@ class Endpoint:
         return pipeline.run(self._door.ports, self._door.listeners, x)
 
     async def _own(self, x: Exchange, headers: dict[str, str]) -> AsyncGenerator[Reply, None]:
-        reply = self._answered(x, headers)
-        await self._recorded(x)
+        """The gateway's own answer, or its refusal, once it stands in the log. A session nobody is told of is not kept."""
+        try:
+            reply = self._answered(x, headers)
+        except Refusal as refusal:
+            await self._recorded(x, refusal)
+            raise
+        try:
+            await self._recorded(x)
+        except Refusal:
+            self._door.sessions.end(headers.pop(SESSION_HEADER, ""))
+            raise
         yield reply
 
     def _answered(self, x: Exchange, headers: dict[str, str]) -> Reply:
@@ -258,9 +266,12 @@ class Endpoint:
             case _:
                 return Reply({})
 
-    async def _recorded(self, x: Exchange) -> None:
+    async def _recorded(self, x: Exchange, refusal: Refusal | None = None) -> None:
         try:
-            await answered(self._door.ports, x, Draft())
+            if refusal is None:
+                await recording.answered(self._door.ports, x, Draft())
+            else:
+                await recording.refusal(self._door.ports, x, Draft(), refusal)
         except Unrecorded as error:
             raise Refusal(Kind.UNRECORDED, "The audit log cannot be written, so nothing was done.") from error
 
