@@ -150,8 +150,8 @@ def _reply(ports: Ports, x: Exchange, draft: Draft, parts: Sequence[bytes], foll
     if meta:
         rest["_meta"] = meta
     key = json.encode(x.method.list_key)
-    head = b"{" + key + b":[" + b",".join(parts) + b"]"
-    whole = head + (b"," + json.encode(rest)[1:] if rest else b"}")
+    tail = b"]," + json.encode(rest)[1:] if rest else b"]}"
+    whole = b"".join((b"{", key, b":[", b",".join(parts), tail))  # not by `+`: each would copy 1 MB
     draft.bytes_out = len(whole)
     return Reply(whole)
 

@@ -58,25 +58,36 @@ def tool_refusal(ports: Ports, x: Exchange, refusal: Refusal) -> JsonObject:
     return result
 
 
-async def _steps(ports: Ports, listeners: Listeners, x: Exchange, draft: Draft) -> AsyncGenerator[Notice | Reply, None]:
+def _steps(ports: Ports, listeners: Listeners, x: Exchange, draft: Draft) -> AsyncGenerator[Notice | Reply, None]:
     """The exchange of each kind of method; what is not a list, a subscription or a stream is about one item."""
     match x.method.kind:
         case "list":
-            reply = await listing(ports, x, draft)
-            await _written(recording.listing(ports, x, draft))
-            yield reply
+            return _list_steps(ports, x, draft)
         case "subscribe":
-            reply = await subscribed(ports, listeners, x, draft)
-            await _written(recording.answered(ports, x, draft))
-            yield reply
+            return _subscribe_steps(ports, listeners, x, draft)
         case "listen":
-            listener = await honoured(ports, x, draft)
-            await _written(recording.answered(ports, x, draft))
-            async for event in listened(ports, listeners, x, listener):
-                yield event
+            return _listen_steps(ports, listeners, x, draft)
         case _:
-            async for event in _item_steps(ports, x, draft):
-                yield event
+            return _item_steps(ports, x, draft)
+
+
+async def _list_steps(ports: Ports, x: Exchange, draft: Draft) -> AsyncGenerator[Reply, None]:
+    reply = await listing(ports, x, draft)
+    await _written(recording.listing(ports, x, draft))
+    yield reply
+
+
+async def _subscribe_steps(ports: Ports, listeners: Listeners, x: Exchange, draft: Draft) -> AsyncGenerator[Reply, None]:
+    reply = await subscribed(ports, listeners, x, draft)
+    await _written(recording.answered(ports, x, draft))
+    yield reply
+
+
+async def _listen_steps(ports: Ports, listeners: Listeners, x: Exchange, draft: Draft) -> AsyncGenerator[Notice | Reply, None]:
+    listener = await honoured(ports, x, draft)
+    await _written(recording.answered(ports, x, draft))
+    async for event in listened(ports, listeners, x, listener):
+        yield event
 
 
 async def _item_steps(ports: Ports, x: Exchange, draft: Draft) -> AsyncGenerator[Notice | Reply, None]:

@@ -69,6 +69,8 @@ def _misshapen(where: str, why: str) -> NoReturn:
 
 
 def _only(said: JsonObject, known: frozenset[str], *, required: frozenset[str], what: str) -> None:
+    if said.keys() == required:
+        return
     for name in said:
         if name not in known:
             _misshapen(what, f"has an unknown member {name[:80]!r}")

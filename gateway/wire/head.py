@@ -5,7 +5,7 @@ Duplicates are seen here, on the raw lines: a mapping would hide them, and reade
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.errors import Kind, Refusal
@@ -26,9 +26,15 @@ class Head:
     method: str
     path: str
     headers: tuple[tuple[str, str], ...]  # lower-case names, values without blanks around
+    _values: dict[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_values", dict(self.headers))
 
     def one(self, name: str) -> str | None:
         """The value of a header that may come once; None: it is absent. Raises `Refusal` for a second line."""
+        if len(self._values) == len(self.headers):  # no name came twice, as is the rule
+            return self._values.get(name)
         found = [value for key, value in self.headers if key == name]
         if len(found) > 1 and name in SINGLE:
             mismatch = name.startswith("mcp-") and name != "mcp-session-id"
