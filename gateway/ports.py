@@ -148,6 +148,10 @@ class Sessions(Protocol):
         """Call `release` when the session ends, however it ends."""
         ...
 
+    def in_use(self, session_id: str) -> AbstractContextManager[None]:
+        """The session does not end for idleness while the block runs."""
+        ...
+
 
 class Concurrency(Protocol):
     """What one caller may have under way at a time."""

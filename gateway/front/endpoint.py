@@ -215,7 +215,7 @@ class Endpoint:
         assert task is not None
         running = Running(task)
         answering = Answering(send, era="legacy", request_id=None, keep_alive_s=door.keep_alive_s)
-        with door.concurrency.slot("streams", caller.key):
+        with door.concurrency.slot("streams", caller.key), door.sessions.in_use(session.id):
             await self._recorded(x)
             await answering.begin()
             watch = Watch(running, receive)

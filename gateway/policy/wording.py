@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.errors import Kind, Refusal
-from gateway.model import Denial, Json, JsonObject
+from gateway.model import Denial, Json
 
 MAX_QUOTED = 80  # characters of one value in a message
 MAX_DENIALS = 10  # told to the caller; all of them are in the record
@@ -49,29 +48,9 @@ def denied(denials: Sequence[Denial]) -> str:
     return "Refused by policy: " + "\n".join(lines)
 
 
-def denied_result(denials: Sequence[Denial]) -> JsonObject:
-    """A tool's result that tells the model why it was refused."""
-    return error_result(denied(denials))
-
-
-def denied_refusal(denials: Sequence[Denial]) -> Refusal:
-    """The same for everything that is not a tool. `rule` stays within the gateway: callers get code and text."""
-    data: JsonObject = {"denials": [{"code": denial.code, "message": message(denial)} for denial in denials[:MAX_DENIALS]]}
-    return Refusal(Kind.DENIED, denied(denials), data=data, cause="denied")
-
-
-def withheld_result(denials: Sequence[Denial] = ()) -> JsonObject:
-    """For a tool that ran and whose result stays here: an agent that takes it for a failure would run it again."""
-    return error_result(withheld_text(denials))
-
-
 def withheld_text(denials: Sequence[Denial] = ()) -> str:
     reason = f" {denied(denials)}" if denials else ""
     return f"The action was carried out and its result withheld; do not repeat it.{reason}"
-
-
-def error_result(text: str) -> JsonObject:
-    return {"content": [{"type": "text", "text": text}], "isError": True}
 
 
 def _harmless(character: str) -> str:

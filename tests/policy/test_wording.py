@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import Kind
 from gateway.model import Denial
-from gateway.policy.wording import MAX_QUOTED, denied, denied_refusal, denied_result, message, quoted, withheld_result
+from gateway.policy.wording import MAX_QUOTED, denied, message, quoted, withheld_text
 
 
 def denial(text: str, **details: Any) -> Denial:
@@ -65,14 +64,7 @@ def test_any_text_is_one_short_line_that_cannot_end_its_quotation(value: str) ->
 def test_a_model_reads_each_reason_with_its_code() -> None:
     denials = (denial("no {x}", x="y"), denial("never"))
     text = 'Refused by policy: no "y" (no)\nnever (no)'
-    assert denied_result(denials) == {"content": [{"type": "text", "text": text}], "isError": True}
-
-
-def test_a_refusal_carries_codes_and_texts_but_no_rule() -> None:
-    refusal = denied_refusal((denial("never"),))
-    assert (refusal.kind, refusal.message) == (Kind.DENIED, "Refused by policy: never (no)")
-    assert refusal.data == {"denials": [{"code": "no", "message": "never"}]}
-    assert "org/a" not in refusal.message
+    assert denied(denials) == text
 
 
 def test_many_denials_are_told_in_part_and_counted() -> None:
@@ -81,4 +73,4 @@ def test_many_denials_are_told_in_part_and_counted() -> None:
 
 def test_a_withheld_result_says_that_the_action_was_carried_out() -> None:
     text = "The action was carried out and its result withheld; do not repeat it. Refused by policy: never (no)"
-    assert withheld_result([denial("never")]) == {"content": [{"type": "text", "text": text}], "isError": True}
+    assert withheld_text([denial("never")]) == text
