@@ -96,7 +96,7 @@ async def ask_list(ports: Ports, draft: Draft, whole: Question, *, kept: tuple[F
             _ask_part(ports, draft, whole, tuple(part), kept[number] if kept is not None else None)
             for number, part in enumerate(parts)
         )
-        seen = _joined(await asyncio.gather(*asked))
+        seen = _joined(draft, await asyncio.gather(*asked))
         if len({decision.revision for _, decision in seen.decisions}) == 1:
             return seen
     draft.undecided(whole.decision_id, whole.phase, "revision")
@@ -119,17 +119,17 @@ async def _ask_by_backend(ports: Ports, draft: Draft, whole: Question, part: tup
     by_backend: dict[str, list[int]] = {}
     for position in part:
         by_backend.setdefault(whole.resources[position].backend or "", []).append(position)
-    answers: list[Seen] = []
-    for backend, positions in by_backend.items():
-        try:
-            decision = await _remembered(ports, draft, _about(whole, tuple(positions)), None)
-        except Undecided as undecided:
-            if undecided.cause not in PER_BACKEND:
-                raise
-            answers.append(Seen(frozenset(), (), (backend,)))
-        else:
-            answers.append(_seen(tuple(positions), decision))
-    return _merged(answers)
+    asked = (_ask_one(ports, draft, whole, backend, tuple(positions)) for backend, positions in by_backend.items())
+    return _merged(await asyncio.gather(*asked))  # together: an OPA that hangs costs one more deadline, not one a backend
+
+
+async def _ask_one(ports: Ports, draft: Draft, whole: Question, backend: str, positions: tuple[int, ...]) -> Seen:
+    try:
+        return _seen(positions, await _remembered(ports, draft, _about(whole, positions), None))
+    except Undecided as undecided:
+        if undecided.cause not in PER_BACKEND:
+            raise
+        return Seen(frozenset(), (), (backend,))
 
 
 async def _remembered(ports: Ports, draft: Draft, asked: Question, kept: Fragments | None) -> Decision:
@@ -167,8 +167,9 @@ def _merged(answers: Sequence[Seen]) -> Seen:
     )
 
 
-def _joined(answers: Sequence[Seen]) -> Seen:
+def _joined(draft: Draft, answers: Sequence[Seen]) -> Seen:
     merged = _merged(answers)
     if not merged.decisions:
-        raise Undecided("status", "no backend's part of the list could be decided")
+        *_, (_, _, cause) = draft.undecided_by
+        raise Undecided(cause, "no backend's part of the list could be decided")
     return merged

@@ -19,7 +19,7 @@ import httpx2
 import yaml
 
 from examples.demo.stack import first_line, started, wait_ready
-from tests.flows.running import PATIENCE_S, ROOT, TESTERS, Http, Running, granting, said
+from tests.flows.running import PATIENCE_S, ROOT, TESTERS, Http, Running, granting, said, soon
 from tools.binaries import find
 
 CALLERS = ("ada", "ben")
@@ -285,9 +285,13 @@ def _command(pid: int) -> str:
 def alive(pid: int) -> bool:
     """Whether it still runs; one that ended and was not yet waited for does not."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return _state(Path(f"/proc/{pid}")) != "Z"
     except OSError:
         return False
+
+
+def _state(entry: Path) -> str:
+    return (entry / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def opa_pid(running: Running) -> int:
@@ -301,6 +305,7 @@ def stopped(pid: int) -> Iterator[None]:
     """SIGSTOP for as long as the block runs."""
     os.kill(pid, signal.SIGSTOP)
     try:
+        soon(lambda: all(_state(task) == "T" for task in Path(f"/proc/{pid}/task").iterdir()))  # a busy machine takes a moment
         yield
     finally:
         os.kill(pid, signal.SIGCONT)

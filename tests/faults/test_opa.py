@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ import pytest
 
 from tests.faults.stage import Backend, Caller, backend, forwarded, gateway, last_outcome, metric, opa_pid, ready, stopped, works
 from tests.flows.running import Running, soon
+
+DEADLINE_MS = 300
+OTHERS = tuple(f"other{number}" for number in range(9))
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,9 @@ class Stage:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with (
         backend("crm1") as crm,
-        gateway(tmp_path_factory.mktemp("opa"), {"crm1": crm.url}, opa={"deadline_ms": 300}) as running,
+        gateway(
+            tmp_path_factory.mktemp("opa"), dict.fromkeys(("crm1", *OTHERS), crm.url), opa={"deadline_ms": DEADLINE_MS}
+        ) as running,
         Caller(running) as ada,
     ):
         yield Stage(running, crm, ada)
@@ -82,7 +88,11 @@ def test_while_opa_is_stopped_every_answer_is_a_refusal_within_the_deadline_and_
 def test_an_undecided_list_is_an_error_and_never_an_empty_list(stage: Stage) -> None:
     soon(lambda: works(stage.ada, "crm1__act"))
     with Caller(stage.gateway, "ben") as ben, stopped(opa_pid(stage.gateway)):  # nobody asked for ben's list before
+        began_s = time.monotonic()
         answer = ben.tools()
+        took_s = time.monotonic() - began_s
     assert answer["error"]["code"] == -32603
     assert "The policy gave no decision on this list" in answer["error"]["message"]
+    assert last_outcome(stage.gateway) == ("undecided", "late")
+    assert took_s < (1 + len(OTHERS)) * DEADLINE_MS / 1000, "ten backends do not wait one after the other"
     soon(lambda: works(stage.ada, "crm1__act"))
