@@ -60,7 +60,8 @@ def test_a_session_in_use_does_not_expire_and_an_idle_one_makes_room() -> None:
     sessions.find("s1", owner="alice", surface="default")
     clock.now_s += 1
     sessions.open(_session("s3"))
-    assert [session.id for session in sessions.all()] == ["s1", "s3"]
+    assert [sessions.find(id, owner="alice", surface="default").id for id in ("s1", "s3")] == ["s1", "s3"]
+    assert len(sessions) == 2
 
 
 def test_each_owner_has_a_cap_and_so_have_all_together() -> None:
