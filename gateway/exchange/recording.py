@@ -12,7 +12,7 @@ from gateway.errors import Kind, Refusal
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
 from gateway.model import Decision, Phase
-from gateway.policy.obligations import AUDIT_LEVELS
+from gateway.policy.obligations import AUDIT_LEVELS, Duties, ListDuties
 
 OUTCOMES: Mapping[Kind, Outcome] = {
     Kind.DENIED: "denied",
@@ -118,7 +118,7 @@ async def _settle(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, refus
 
 def _closed(ports: Ports, x: Exchange, draft: Draft, ended: Outcome) -> None:
     draft.closed = True
-    for duty in _duties(draft):
+    for duty in _duties(draft, _planned(draft)):
         ports.meter.obligation(type=duty.type)
     duration_s = time.perf_counter() - x.started_s
     ports.meter.exchange(
@@ -163,9 +163,13 @@ def _end(x: Exchange, draft: Draft, ended: Outcome, refused: Refusal | None) -> 
 
 
 def _ruling(draft: Draft, decisions: list[tuple[Phase, Decision]]) -> Ruling:
-    each = [decision for _, decision in decisions]
     asked = [Asked.of(decision, phase) for phase, decision in decisions]
     asked += [Asked(decision_id, phase, cause=cause) for decision_id, phase, cause in draft.undecided_by]
+    planned = _planned(draft)
+    duties, level = _duties(draft, planned), _level(planned)
+    if not decisions:  # of most outcomes: all was decided before the intent
+        return Ruling(asked=tuple(asked), duties=duties, level=level)
+    each = [decision for _, decision in decisions]
     return Ruling(
         asked=tuple(asked),
         granted_by=tuple(dict.fromkeys(rule for decision in each for rule in decision.granted_by)),
@@ -173,26 +177,27 @@ def _ruling(draft: Draft, decisions: list[tuple[Phase, Decision]]) -> Ruling:
         denials=tuple(denial for decision in each for denial in decision.denials),
         observed={rule: said for decision in each for rule, said in decision.observed.items()},
         waived=tuple(waived for decision in each for waived in decision.waived),
-        duties=_duties(draft),
-        level=_level(draft),
+        duties=duties,
+        level=level,
     )
 
 
-def _duties(draft: Draft) -> tuple[Duty, ...]:
+def _planned(draft: Draft) -> list[Duties | ListDuties]:
+    """What was owed: for the one item, or for each part of a list."""
+    return [draft.duties, *draft.list_duties] if draft.duties else [*draft.list_duties]
+
+
+def _duties(draft: Draft, planned: list[Duties | ListDuties]) -> tuple[Duty, ...]:
     """The obligations carried out; a redaction where it changed something, with the number of places."""
+    if not planned:
+        return ()
     hits: dict[tuple[str, str], int] = {}
     for hit in draft.hits:
         hits[hit.rule, hit.code] = hits.get((hit.rule, hit.code), 0) + hit.count
-    carried = [*(draft.duties.carried if draft.duties else ()), *(one for each in draft.list_duties for one in each.carried)]
-    return tuple(
-        Duty(each.rule, each.type, each.code, hits.get((each.rule, each.code)))
-        for each in dict.fromkeys(carried)
-        if each.type != "redact" or (each.rule, each.code) in hits
-    )
+    carried = [one for each in planned for one in each.carried if one.type != "redact" or (one.rule, one.code) in hits]
+    return tuple(Duty(one.rule, one.type, one.code, hits.get((one.rule, one.code))) for one in dict.fromkeys(carried))
 
 
-def _level(draft: Draft) -> Level:
+def _level(planned: list[Duties | ListDuties]) -> Level:
     """The highest level that a duty asks for."""
-    asked = [draft.duties.audit_level] if draft.duties else []
-    asked += [each.audit_level for each in draft.list_duties]
-    return max(asked, key=AUDIT_LEVELS.index, default="metadata")
+    return max((each.audit_level for each in planned), key=AUDIT_LEVELS.index, default="metadata")
