@@ -8,10 +8,37 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.faults.stage import Backend, Caller, backend, forwarded, gateway, last_outcome, metric, opa_pid, ready, stopped, works
-from tests.flows.running import Running, soon
+from tests.faults.stage import (
+    Backend,
+    Caller,
+    backend,
+    done,
+    forwarded,
+    gateway,
+    last_outcome,
+    metric,
+    opa_pid,
+    ready,
+    stopped,
+    text,
+    works,
+)
+from tests.flows.running import PATIENCE_S, Running, soon
 
 DEADLINE_MS = 300
+INSPECTED = """\
+# METADATA
+# title: results of other0 are looked at before they are handed over
+package mcp.servers.other0.inspected
+
+import data.mcp.lib.finding
+
+# METADATA
+# title: this result stays here
+# custom:
+#   code: kept
+withhold contains finding.refusal(rego.metadata.rule()) if input.result.isError == "never"
+"""
 OTHERS = tuple(f"other{number}" for number in range(9))
 
 
@@ -27,7 +54,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with (
         backend("crm1") as crm,
         gateway(
-            tmp_path_factory.mktemp("opa"), dict.fromkeys(("crm1", *OTHERS), crm.url), opa={"deadline_ms": DEADLINE_MS}
+            tmp_path_factory.mktemp("opa"),
+            dict.fromkeys(("crm1", *OTHERS), crm.url),
+            rules={"other0/inspected.rego": INSPECTED},
+            opa={"deadline_ms": DEADLINE_MS},
         ) as running,
         Caller(running) as ada,
     ):
@@ -96,3 +126,23 @@ def test_an_undecided_list_is_an_error_and_never_an_empty_list(stage: Stage) -> 
     assert last_outcome(stage.gateway) == ("undecided", "late")
     assert took_s < (1 + len(OTHERS)) * DEADLINE_MS / 1000, "ten backends do not wait one after the other"
     soon(lambda: works(stage.ada, "crm1__act"))
+
+
+def test_when_opa_stops_before_it_judged_a_result_the_result_is_withheld_and_the_action_said_to_be_carried_out(
+    stage: Stage,
+) -> None:
+    soon(lambda: works(stage.ada, "other0__act"))
+    stage.crm.on_call = stage.crm.hold
+    calls = len(stage.crm.calls)
+    pending = stage.ada.later("other0__act")
+    soon(lambda: len(stage.crm.calls) == calls + 1)
+    with stopped(opa_pid(stage.gateway)):
+        stage.crm.release.set()
+        answer = pending.result(PATIENCE_S)
+    stage.crm.on_call = done
+    assert answer["result"]["isError"] is True
+    assert text(answer) == (
+        "The action was carried out and its result withheld; do not repeat it. Reason: the policy could not judge it."
+    )
+    assert (forwarded(stage.gateway)[-1][1], last_outcome(stage.gateway)) == ("withheld", ("withheld", "late"))
+    soon(lambda: works(stage.ada, "other0__act"))
