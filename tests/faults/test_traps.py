@@ -227,3 +227,29 @@ def test_origin_is_checked_before_a_session_is_looked_for(stage: Stage) -> None:
     assert answer.json()["error"]["code"] == -32600
     anonymous = httpx2.delete(stage.ada.url, headers=foreign, timeout=PATIENCE_S)
     assert anonymous.status_code == 403
+
+
+def test_one_trace_id_is_in_the_record_and_at_the_backend_and_each_record_names_its_decision_and_revision(stage: Stage) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    parent = f"00-{trace}-b7ad6b7169203331-01"
+    headers = {"MCP-Protocol-Version": MODERN, "Mcp-Method": "tools/call", "Mcp-Name": "crm1__act_more"}
+    params = {"name": "crm1__act_more", "arguments": {}, "_meta": {**META, "traceparent": parent}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    assert text(said(stage.ada.client.post(stage.ada.url, json=body, headers=headers))) == "done"
+    assert stage.crm.calls[-1]["_meta"]["traceparent"] == parent
+    intent, outcome = lines(stage.gateway.folder / "audit")[-2:]
+    assert (intent["type"], outcome["type"]) == ("intent", "outcome")
+    assert intent["trace_id"] == outcome["trace_id"] == trace
+    (decision,) = intent["decisions"]
+    assert len(decision["decision_id"]) == 32 and decision["phase"] == "request"
+    assert f"revision {decision['revision']}" in ready(stage.gateway)[1]
+
+
+def test_initialize_and_a_refused_stranger_leave_a_trace(stage: Stage) -> None:
+    stage.ada.begin()
+    begun = [each for each in lines(stage.gateway.folder / "audit") if each.get("method") == "initialize"]
+    assert [(each["type"], each["outcome"], each["subject"]["id"]) for each in begun] == [("exchange", "ok", "ada")]
+    stranger = httpx2.post(stage.ada.url, json={}, headers={"Accept": "application/json"}, timeout=PATIENCE_S)
+    assert stranger.status_code == 401
+    (file,) = (stage.gateway.folder / "audit").glob("strangers-*.jsonl")
+    assert '"kind":"unauthenticated"' in file.read_text() and '"status":401' in file.read_text()
