@@ -10,7 +10,6 @@ from functools import partial
 from importlib.metadata import version
 
 from gateway import assembly
-from gateway.adapters.backends import BackendSet
 from gateway.adapters.catalogs import CatalogChange, Freshness, LiveCatalogs
 from gateway.adapters.concurrency import Concurrency
 from gateway.adapters.limits import MemoryLimiter
@@ -30,6 +29,7 @@ from gateway.front.endpoint import Door, Endpoint
 from gateway.front.protocol import BoundedProtocol, Ending
 from gateway.front.routing import routes
 from gateway.model import Change, JsonObject
+from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
 from gateway.wire.methods import METHODS
 
@@ -47,10 +47,10 @@ class Gateway:
         self._listeners = Listeners(self._unwatch)
         self._metrics = Metrics(Words(methods=[each.name for each in METHODS], backends=tuple(settings.backends)))
         self._audit = assembly.audit_log(settings)
-        self._tokens = assembly.access_tokens(settings)
+        self._tokens = assembly.access_tokens(settings.identity.issuers)
         self._decider = assembly.decider(settings, self._policy_told)
         info = assembly.client_info(settings)
-        self._backends = BackendSet(assembly.backend_specs(settings), on_change=self._backend_told, client_info=info)
+        self._backends = assembly.backends(settings, self._backend_told)
         self._catalogs = LiveCatalogs(
             self._backends,
             tuple(settings.backends),
@@ -93,9 +93,16 @@ class Gateway:
         self.operations = Operations(metrics=self._metrics.exposition, checks=self.checks)
 
     async def start(self) -> None:
-        """Audit first: what happens from here on is recorded. Backends and policy may still be down; the gateway heals."""
+        """Raises `SettingsError`, `AuditBusy` or `Unrecorded`.
+
+        Audit first: what happens from here on is recorded. Backends and policy may still be down; the gateway heals.
+        """
         started = Started(version("mcp-gateway"), assembly.digest(self._settings), self._settings.audit.durability, os.getpid())
-        await self._audit.start(started.record())
+        try:
+            await self._audit.start(started.record())
+        except OSError as error:
+            folder = self._settings.audit.folder
+            raise SettingsError(f"audit.folder: {folder}: cannot be written ({error.strerror or error})") from error
         self._tokens.start()
         await asyncio.gather(self._decider.start(), self._backends.start())
         await self._catalogs.start()

@@ -3,8 +3,10 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +15,7 @@ import msgspec
 
 from gateway.adapters.audit.log import AuditLog, AuditSpec
 from gateway.adapters.authenticator import AccessTokens, ApiKeys, Front, SurfaceAccess
-from gateway.adapters.backends import BackendSpec, HttpSpec, StdioSpec, Timeouts, TlsSpec
+from gateway.adapters.backends import BackendSet, BackendSpec, HttpSpec, StdioSpec, Timeouts, TlsSpec
 from gateway.adapters.jwks import FileSource, KeyRing, KeyTimes, UrlSource
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
@@ -22,17 +24,53 @@ from gateway.adapters.opa.sidecar import SidecarDecider, Trust, canaries, target
 from gateway.adapters.opa.snapshot import Source
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.opa.upkeep import health
-from gateway.catalog.surface import SurfaceSpec
+from gateway.catalog.surface import SurfaceError, SurfaceSpec
+from gateway.catalog.surface import check as check_surface
 from gateway.identity.api_keys import ApiKey
 from gateway.identity.grant import NamesUsers
 from gateway.identity.tokens import TrustedIssuer
-from gateway.model import JsonObject
+from gateway.model import Change, JsonObject
 from gateway.settings.load import SettingsError, secret_value
 from gateway.settings.model import ApiKey as ApiKeySetting
 from gateway.settings.model import Backend, Issuer, Settings
 from gateway.wire.limits import BodyLimits
 
 PACKAGED = Path(__file__).resolve().parent.parent
+
+
+def check(settings: Settings) -> None:
+    """What can be told before anything is started. Raises `SettingsError` with one line for each mistake."""
+    checks: list[Callable[[], object]] = [partial(_check_tls, settings)]
+    checks += [partial(_api_keys, settings), *(partial(access_tokens, [each]) for each in settings.identity.issuers)]
+    checks += [partial(access_tokens, settings.identity.issuers)]
+    checks += [partial(opa_binary, settings) if settings.opa.url is None else partial(decider, settings, lambda event: None)]
+    checks += [partial(backends, settings, lambda change: None, [name]) for name in settings.backends]
+    checks += [partial(_surface_spec, settings, name) for name in settings.surfaces]
+    mistakes: list[str] = []
+    for each in checks:
+        try:
+            each()
+        except SettingsError as error:
+            mistakes += str(error).splitlines()
+    if mistakes:
+        raise SettingsError("\n".join(dict.fromkeys(mistakes)))
+
+
+def _check_tls(settings: Settings) -> None:
+    listen = settings.listen
+    if listen.tls_cert is None or listen.tls_key is None:
+        return
+    for setting, path in (("tls_cert", listen.tls_cert), ("tls_key", listen.tls_key)):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise SettingsError(f"listen.{setting}: {path}: {error.strerror}") from error
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(listen.tls_cert, listen.tls_key)
+    except ssl.SSLError as error:
+        raise SettingsError(
+            f"listen.tls_cert, listen.tls_key: no certificate chain (PEM) and its private key: {error.reason or error}"
+        ) from error
 
 
 def body_limits(settings: Settings) -> BodyLimits:
@@ -67,23 +105,26 @@ def digest(settings: Settings) -> str:
 # --- who asks ---------------------------------------------------------------------------------------------------------
 
 
-def access_tokens(settings: Settings) -> AccessTokens:
+def access_tokens(issuers: Sequence[Issuer]) -> AccessTokens:
     """Raises `SettingsError`."""
     try:
-        return AccessTokens([(_trusted(each), _key_ring(each)) for each in settings.identity.issuers])
+        return AccessTokens([(_trusted(each), _key_ring(each)) for each in issuers])
     except ValueError as error:
         raise SettingsError(f"identity.issuers: {error}") from error
 
 
 def authenticator(settings: Settings, tokens: AccessTokens) -> Front:
     """Raises `SettingsError`."""
-    try:
-        keys = ApiKeys(_api_key(each) for each in settings.identity.api_keys)
-    except ValueError as error:
-        raise SettingsError(f"identity.api_keys: {error}") from error
     surfaces = {name: SurfaceAccess(anonymous=surface.anonymous) for name, surface in settings.surfaces.items()}
     header = settings.identity.end_user_header
-    return Front((keys, tokens), surfaces, end_user_header=header, public_url=settings.listen.public_url)
+    return Front((_api_keys(settings), tokens), surfaces, end_user_header=header, public_url=settings.listen.public_url)
+
+
+def _api_keys(settings: Settings) -> ApiKeys:
+    try:
+        return ApiKeys(_api_key(each) for each in settings.identity.api_keys)
+    except ValueError as error:
+        raise SettingsError(f"identity.api_keys: {error}") from error
 
 
 def _api_key(key: ApiKeySetting) -> ApiKey:
@@ -175,9 +216,20 @@ def client_info(settings: Settings) -> JsonObject:
     return {"name": settings.server_name, "version": version("mcp-gateway")}
 
 
-def backend_specs(settings: Settings) -> tuple[BackendSpec, ...]:
-    """Raises `SettingsError`."""
-    return tuple(_backend_spec(name, backend) for name, backend in settings.backends.items())
+def backends(settings: Settings, on_change: Callable[[Change], None], names: Sequence[str] | None = None) -> BackendSet:
+    """Those called `names`, or all. Raises `SettingsError`."""
+    specs = [_spec_of(settings, name) for name in (settings.backends if names is None else names)]
+    try:
+        return BackendSet(specs, on_change=on_change, client_info=client_info(settings))
+    except ValueError as error:  # "backend crm: …"
+        raise SettingsError(f"backends.{str(error).removeprefix('backend ')}") from error
+
+
+def _spec_of(settings: Settings, name: str) -> BackendSpec:
+    try:
+        return _backend_spec(name, settings.backends[name])
+    except SettingsError as error:
+        raise SettingsError(f"backends.{name}: {error}") from error
 
 
 def _backend_spec(name: str, backend: Backend) -> BackendSpec:
@@ -226,16 +278,24 @@ def hosts(settings: Settings) -> frozenset[str]:
 
 
 def surface_specs(settings: Settings) -> tuple[SurfaceSpec, ...]:
-    return tuple(
-        SurfaceSpec(
-            name=name,
-            backends=surface.backends or tuple(settings.backends),
-            include=surface.include,
-            exclude=surface.exclude,
-            renames=surface.rename,
-            descriptions=surface.describe,
-            instructions=surface.instructions,
-            bare=surface.bare,
-        )
-        for name, surface in settings.surfaces.items()
+    """Raises `SettingsError`."""
+    return tuple(_surface_spec(settings, name) for name in settings.surfaces)
+
+
+def _surface_spec(settings: Settings, name: str) -> SurfaceSpec:
+    surface = settings.surfaces[name]
+    spec = SurfaceSpec(
+        name=name,
+        backends=surface.backends or tuple(settings.backends),
+        include=surface.include,
+        exclude=surface.exclude,
+        renames=surface.rename,
+        descriptions=surface.describe,
+        instructions=surface.instructions,
+        bare=surface.bare,
     )
+    try:
+        check_surface(spec)
+    except SurfaceError as error:
+        raise SettingsError(f"surfaces.{name}.rename: {str(error).removeprefix(f'surface {name}: ')}") from error
+    return spec

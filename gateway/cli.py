@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 import uvloop
+import yaml
 
-from gateway import pinning
+from gateway import assembly, pinning
 from gateway.adapters.audit.files import AuditBusy
 from gateway.app import Gateway
-from gateway.front.serving import Listener, serve
+from gateway.errors import Unrecorded
+from gateway.front.serving import CannotListen, Listener, serve
 from gateway.identity.api_keys import SECRET_BYTES, issued
 from gateway.settings.load import SettingsError, load
 from gateway.settings.model import Settings
@@ -24,10 +26,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="One MCP endpoint in front of many MCP servers; every list, call, read and get is a Rego decision.",
+    help="""One MCP endpoint in front of many MCP servers; every list, call, read and get is a Rego decision.
+
+    Example: mcp-gateway serve --settings gateway.yaml
+    """,
 )
-catalog = typer.Typer(no_args_is_help=True, help="What the backends offer.")
-keys = typer.Typer(no_args_is_help=True, help="API keys of workloads.")
+catalog = typer.Typer(no_args_is_help=True, help="What the backends offer.\n\nExample: mcp-gateway catalog pin --backend crm")
+keys = typer.Typer(no_args_is_help=True, help="API keys of workloads.\n\nExample: mcp-gateway keys create ci")
 app.add_typer(catalog, name="catalog")
 app.add_typer(keys, name="keys")
 
@@ -36,7 +41,7 @@ SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="MCP_GATE
 
 @app.command("serve")
 def serve_command(settings: SettingsFile = Path("gateway.yaml")) -> None:
-    """Run the gateway until it is told to stop.
+    """Run the gateway until it is told to stop. Settings that cannot work are told line by line, with exit code 2.
 
     Example: mcp-gateway serve --settings gateway.yaml
     """
@@ -44,7 +49,9 @@ def serve_command(settings: SettingsFile = Path("gateway.yaml")) -> None:
     logging.basicConfig(level=read.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     try:
         uvloop.run(_serve(read))
-    except (SettingsError, AuditBusy, OSError, ValueError) as error:
+    except SettingsError as error:
+        raise _failed(_placed(settings, error), 2) from error
+    except (AuditBusy, Unrecorded, OSError) as error:
         raise _failed(str(error)) from error
 
 
@@ -57,12 +64,15 @@ def pin_command(
     """Accept the backends' definitions as they are now: write their fingerprints into the facts of the policy folder.
 
     Until then the shipped policy hides new and changed items from all but reviewers.
+
     Example: mcp-gateway catalog pin --settings gateway.yaml --backend crm
     """
     read = _settings(settings)
     try:
         changes = uvloop.run(pinning.pin(read, tuple(backend or read.backends)))
-    except (SettingsError, pinning.PinFailed, OSError) as error:
+    except SettingsError as error:
+        raise _failed(_placed(settings, error), 2) from error
+    except (pinning.PinFailed, OSError) as error:
         raise _failed(str(error)) from error
     if as_json:
         typer.echo(json.dumps([change.members() for change in changes]))
@@ -73,32 +83,45 @@ def pin_command(
 
 
 @keys.command("create")
-def create_key(id: Annotated[str, typer.Argument(help="letters and digits that name the key")]) -> None:
-    """Make an API key: the token is shown once, the entry for `identity.api_keys` holds only its hash.
+def create_key(
+    id: Annotated[str, typer.Argument(help="letters and digits that name the key")],
+    as_json: Annotated[bool, typer.Option("--json", help="print the token and the settings as JSON")] = False,
+) -> None:
+    """Make an API key: its token is shown once, and never again; the settings hold only its hash.
 
-    Example: mcp-gateway keys create ci
+    The settings go to standard output, the token to standard error, so that the one can be kept without the other.
+
+    Example: mcp-gateway keys create ci > key.yaml
     """
     try:
         token, digest = issued(id, secrets.token_bytes(SECRET_BYTES))
     except ValueError as error:
         raise _failed(str(error), 2) from error
-    typer.echo(
-        f"token (shown once): {token}\nentry for identity.api_keys:\n  - id: {id}\n    sha256: {digest}\n    subject: {id}"
-    )
+    entry = {"identity": {"api_keys": [{"id": id, "sha256": digest, "subject": id}]}}
+    if as_json:
+        typer.echo(json.dumps({"token": token, "settings": entry}))
+        return
+    typer.echo(yaml.safe_dump(entry, sort_keys=False), nl=False)
+    typer.echo(f"token, shown only now: {token}", err=True)
 
 
 async def _serve(settings: Settings) -> None:
+    """Raises `SettingsError`, `AuditBusy`, `Unrecorded` or `OSError`."""
+    assembly.check(settings)
     gateway = Gateway(settings)
+    listen, operations = settings.listen, settings.operations
+    front = Listener(gateway.front, listen.host, listen.port, listen.tls_cert, listen.tls_key, gateway.connections())
+    behind = Listener(gateway.operations, operations.host, operations.port)
     try:
-        await gateway.start()
-        listen, operations = settings.listen, settings.operations
-        await serve(
-            Listener(gateway.front, listen.host, listen.port, listen.tls_cert, listen.tls_key, gateway.connections()),
-            Listener(gateway.operations, operations.host, operations.port),
-            before_end=gateway.end_streams,
-        )
+        await serve(front, behind, start=gateway.start, before_end=gateway.end_streams)
+    except CannotListen as error:
+        raise SettingsError(f"{'listen' if error.listener is front else 'operations'}: cannot listen on {error}") from error
     finally:
         await gateway.close()
+
+
+def _placed(path: Path, error: SettingsError) -> str:
+    return "\n".join(f"{path}: {line}" for line in str(error).splitlines())
 
 
 def _settings(path: Path) -> Settings:

@@ -49,10 +49,8 @@ async def pin(settings: Settings, backends: tuple[str, ...]) -> tuple[PinChange,
     if unknown:
         raise PinFailed(f"no such backend in the settings: {', '.join(sorted(unknown))}")
     path = pins(settings.policy.folder)
-    before: Pins = json.loads(path.read_text()) if path.exists() else {}
-    offered = BackendSet(
-        assembly.backend_specs(settings), on_change=lambda change: None, client_info=assembly.client_info(settings)
-    )
+    before = _read(path)
+    offered = assembly.backends(settings, lambda change: None, backends)
     try:
         await offered.start()
         now = {backend: await _fingerprints(offered, backend) for backend in backends}
@@ -76,6 +74,16 @@ async def _fingerprints(offered: BackendSet, backend: str) -> dict[str, dict[str
             if cursor is None:
                 break
     return found
+
+
+def _read(path: Path) -> Pins:
+    try:
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise PinFailed(f"{path}: not JSON, so nothing was written: {error}") from error
+    if not isinstance(before, dict):
+        raise PinFailed(f"{path}: not an object, so nothing was written")
+    return before
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

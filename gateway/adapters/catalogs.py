@@ -31,6 +31,7 @@ FIRST_RETRY_S = 0.5
 MIN_TTL_S = 5.0
 COALESCE_S = 0.05  # a burst of list_changed is one refresh
 MAX_COALESCE_S = 5.0
+FAILING_PAUSE_S = 2.0  # of a backend that fails and tells of changes; that it is up again is such a change
 QUIET_S = 10.0  # after so long without a change the next one is heard at once again
 MAX_TOLD = 20  # lines for the operator about one walk of one backend's lists
 CHUNK_ITEMS = 100  # some 5 ms of work
@@ -137,7 +138,7 @@ class LiveCatalogs:
                     stale_in_s = retry_s
                 due_s = min(stale_in_s, retry_s * random.uniform(0.8, 1.2))  # noqa: S311 — spreads load, guards nothing
                 retry_s = min(retry_s * 2, self._freshness.refresh_s)
-                pause_s = min(due_s, MAX_COALESCE_S)  # what it says of changes hardly shortens the wait
+                pause_s = min(due_s, FAILING_PAUSE_S)  # what it says of changes shortens the wait no further
             else:
                 retry_s, good_s = FIRST_RETRY_S, time.monotonic()
                 self._publish(name, part)

@@ -5,7 +5,7 @@ import contextlib
 import json
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from gateway.front.protocol import BoundedProtocol
 
+BACKLOG = 2048
 GRACE_S = 10  # what is under way may finish; then connections are closed
 
 
@@ -35,9 +36,25 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(front: Listener, operations: Listener, *, before_end: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM. Prints `gateway ready {…}` once both listen; `before_end` ends the open streams."""
+class CannotListen(Exception):
+    """An address that cannot be had: taken, not ours, or no address."""
+
+    def __init__(self, listener: Listener, error: OSError) -> None:
+        super().__init__(f"{listener.host}:{listener.port}: {(error.strerror or str(error)).lower()}")
+        self.listener = listener
+
+
+async def serve(
+    front: Listener, operations: Listener, *, start: Callable[[], Awaitable[None]], before_end: Callable[[], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM. Prints `gateway ready {…}` once both listen; `before_end` ends the open streams.
+
+    The addresses are taken before `start` begins anything. Raises `CannotListen`.
+    """
     sockets = [_bound(front), _bound(operations)]
+    await start()
+    for each in sockets:
+        each.listen(BACKLOG)
     servers = [_server(front, 5), _server(operations, 5)]
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -75,8 +92,15 @@ def _server(listener: Listener, keep_alive_s: int) -> _Server:
 
 
 def _bound(listener: Listener) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
-    return socket.create_server((listener.host, listener.port), family=family, backlog=2048)
+    """The address is ours; nobody is let in before `listen`."""
+    bound = socket.socket(socket.AF_INET6 if ":" in listener.host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((listener.host, listener.port))
+    except OSError as error:
+        bound.close()
+        raise CannotListen(listener, error) from error
+    return bound
 
 
 def _urls(front: Listener, operations: Listener, sockets: list[socket.socket]) -> dict[str, str]:

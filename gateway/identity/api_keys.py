@@ -87,6 +87,7 @@ def issued(id: str, entropy: bytes) -> tuple[str, str]:
         raise ValueError(f"an API key is made of {SECRET_BYTES} random bytes")
     secret = base64.urlsafe_b64encode(entropy).rstrip(b"=").decode()
     token = f"{PREFIX}{id}_{secret}"
-    if not _KEY.fullmatch(token):
+    match = _KEY.fullmatch(token)
+    if match is None or match[1] != id:  # `a_b` would be read as the key `a`
         raise ValueError("an API key's id is 1 to 32 letters and digits")
     return token, hashlib.sha256(secret.encode()).hexdigest()

@@ -23,10 +23,14 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}). Name a settings file with --settings.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
     try:
         loaded = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 — a SafeLoader below
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not YAML: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+        raise SettingsError(f"{path}: not YAML: {_one_line(error)}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path}: not YAML that is settings: nested too deeply") from error
     document = {} if loaded is None else loaded
     if not isinstance(document, dict):
         raise SettingsError(f"{path}: must be a mapping of settings")
@@ -50,6 +54,8 @@ def secret_value(secret: Secret) -> str:
     assert secret.file is not None
     try:
         return secret.file.read_text(encoding="utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{secret.file}: a setting takes its secret from it, but it is not UTF-8") from error
     except OSError as error:
         raise SettingsError(f"{secret.file}: a setting takes its secret from it, but: {error.strerror}") from error
 
@@ -61,6 +67,8 @@ class _UniqueKeys(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str | int | float | bool | None):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
@@ -79,7 +87,7 @@ def _override(document: dict[str, Any], name: str, value: str) -> None:
     try:
         here[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{name}: not a value: {error}") from error
+        raise SettingsError(f"{name}: not a value: {_one_line(error)}") from error
 
 
 def _lines(error: ValidationError) -> list[str]:
@@ -90,8 +98,12 @@ def _lines(error: ValidationError) -> list[str]:
         what = each["msg"].removeprefix("Value error, ")
         if each["type"] == "extra_forbidden":
             what = "no such setting; docs/settings.md lists them all"
-        lines.append(f"{place}: {what}")
+        lines += [f"{place}: {line}" for line in what.splitlines()]
     return lines
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:

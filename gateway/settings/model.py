@@ -1,5 +1,6 @@
 """Every setting, with its unit in its name. Unknown keys are refused; nothing here is a secret, only where to find one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -262,21 +263,31 @@ class Settings(Closed):
 
     @model_validator(mode="after")
     def whole(self) -> "Settings":
+        mistakes = [*self._surface_mistakes(), *self._key_mistakes(), *self._listen_mistakes()]
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        return self
+
+    def _surface_mistakes(self) -> Iterator[str]:
         for name, surface in self.surfaces.items():
             unknown = set(surface.backends or ()) - set(self.backends)
             if unknown:
-                raise ValueError(f"surfaces.{name}.backends names {', '.join(sorted(unknown))}, which `backends` does not have")
+                yield f"surfaces.{name}.backends names {', '.join(sorted(unknown))}, which `backends` does not have"
             if surface.bare and len(surface.backends or tuple(self.backends)) != 1:
-                raise ValueError(f"surfaces.{name}.bare needs exactly one backend")
+                yield f"surfaces.{name}.bare needs exactly one backend"
             if not (surface.anonymous or self.identity.api_keys or self.identity.issuers):
                 ways = "add identity.api_keys or identity.issuers, or say `anonymous: true`"
-                raise ValueError(f"surfaces.{name} has no way to authenticate: {ways}")
+                yield f"surfaces.{name} has no way to authenticate: {ways}"
+
+    def _key_mistakes(self) -> Iterator[str]:
         for key in self.identity.api_keys:
             unknown = set(key.surfaces or ()) - set(self.surfaces)
             if unknown:
-                raise ValueError(f"identity.api_keys {key.id}: no surface {', '.join(sorted(unknown))}")
-        if self.listen.host not in {"127.0.0.1", "::1", "localhost"} and not (self.listen.tls_cert or self.listen.behind_proxy):
-            raise ValueError("listen.host is beyond loopback: set listen.tls_cert and tls_key, or `behind_proxy: true`")
-        if (self.listen.tls_cert is None) != (self.listen.tls_key is None):
-            raise ValueError("listen.tls_cert and listen.tls_key go together")
-        return self
+                yield f"identity.api_keys {key.id}: no surface {', '.join(sorted(unknown))}"
+
+    def _listen_mistakes(self) -> Iterator[str]:
+        listen = self.listen
+        if listen.host not in {"127.0.0.1", "::1", "localhost"} and not (listen.tls_cert or listen.behind_proxy):
+            yield "listen.host is beyond loopback: set listen.tls_cert and tls_key, or `behind_proxy: true`"
+        if (listen.tls_cert is None) != (listen.tls_key is None):
+            yield "listen.tls_cert and listen.tls_key go together"
