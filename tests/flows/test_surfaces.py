@@ -135,8 +135,8 @@ def test_two_items_of_one_name_stop_the_start_and_both_are_named(places: dict[st
     path, _ = settled(tmp_path, places, CALLERS | {"limited": {}}, policies=granting(tmp_path, *places), surfaces=surfaces)
     command = [sys.executable, "-m", "gateway.cli", "serve", "--settings", str(path)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3 * PATIENCE_S, check=False)
-    assert ended.returncode == 1
-    assert "surface default: new__echo and old__echo would both be called say" in ended.stderr
+    assert ended.returncode == 2
+    assert "surfaces.default.rename: new__echo and old__echo would both be called say" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
