@@ -3,6 +3,7 @@
 One walk finds and rewrites, so that no URI can be judged and then left, or rewritten and never judged.
 """
 
+import operator
 from collections.abc import Callable
 
 from gateway.catalog.shapes import inline_icons
@@ -38,22 +39,30 @@ def without(result: JsonObject, *, method: str, uris: frozenset[str]) -> JsonObj
 def _changed(result: JsonObject, method: str, change: Change) -> JsonObject:
     member, inner = _PLACES.get(method, ("content", _block))
     values, shown = result.get(member), _with_interface(result, change)
-    return {**shown, member: _each(values, inner, change)} if isinstance(values, list) else shown
+    if not isinstance(values, list):
+        return shown
+    changed = _each(values, inner, change)
+    return shown if changed is values else {**shown, member: changed}
 
 
 def _each(values: list[Json], inner: Callable[[JsonObject, Change], JsonObject | None], change: Change) -> list[Json]:
     changed = [inner(each, change) if isinstance(each, dict) else each for each in values]
+    if all(map(operator.is_, values, changed)):
+        return values
     return [new for old, new in zip(values, changed, strict=True) if new is not None or old is None]
 
 
 def _message(message: JsonObject, change: Change) -> JsonObject | None:
     content = message.get("content")
     if isinstance(content, list):
-        return {**message, "content": _each(content, _block, change)}
+        blocks = _each(content, _block, change)
+        return message if blocks is content else {**message, "content": blocks}
     if not isinstance(content, dict):
         return message
     block = _block(content, change)
-    return None if block is None else {**message, "content": block}
+    if block is None or block is content:
+        return None if block is None else message
+    return {**message, "content": block}
 
 
 def _block(block: JsonObject, change: Change) -> JsonObject | None:
@@ -63,7 +72,9 @@ def _block(block: JsonObject, change: Change) -> JsonObject | None:
     if shown is None or not isinstance(resource, dict):
         return shown
     inner = _holder(resource, change)
-    return None if inner is None else {**shown, "resource": inner}
+    if inner is None or inner is resource:
+        return None if inner is None else shown
+    return {**shown, "resource": inner}
 
 
 def _holder(holder: JsonObject, change: Change) -> JsonObject | None:

@@ -118,8 +118,8 @@ def test_a_link_names_no_icon_on_a_host_behind_the_gateway(view: View) -> None:
 )
 def test_what_has_no_uri_stays_what_it_is_whatever_its_shape(method: str, result: Any) -> None:
     assert linked_uris(result, method=method) == ()
-    assert publish(result, method=method, backend="crm", view=PUBLIC) == result
-    assert without(result, method=method, uris=frozenset({"note://1"})) == result
+    assert publish(result, method=method, backend="crm", view=PUBLIC) is result
+    assert without(result, method=method, uris=frozenset({"note://1"})) is result
 
 
 URIS = st.sampled_from(["own:1", "own:2", "ui://own/3"])
@@ -151,3 +151,12 @@ def test_no_uri_of_the_backends_own_is_left_in_a_published_result(case: tuple[st
     text = msgspec.json.encode(publish(result, method=method, backend="crm", view=PUBLIC)).decode()
     for own in ('"own:', '"ui://own'):
         assert own not in text
+
+
+@given(RESULTS, st.frozensets(URIS))
+def test_what_is_taken_out_is_nowhere_and_nothing_is_copied_for_nothing(case: tuple[str, Any], uris: frozenset[str]) -> None:
+    method, result = case
+    left = without(result, method=method, uris=uris)
+    text = msgspec.json.encode(left).decode()
+    assert not any(f'"{uri}"' in text for uri in uris)
+    assert (left is result) == uris.isdisjoint(linked_uris(result, method=method))
