@@ -73,6 +73,8 @@ async def _fingerprints(offered: BackendSet, backend: str) -> dict[str, dict[str
             cursor = listing.next_cursor
             if cursor is None:
                 break
+        else:
+            raise PinFailed(f"{backend}: its list of {type}s has more than {MAX_PAGES} pages, or loops; nothing was written")
     return found
 
 
