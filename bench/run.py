@@ -27,6 +27,7 @@ from bench.stack import USERS, Stack, stack
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 RESULTS = Path(__file__).resolve().parent / "results.json"
 CONCURRENCY = 16
+QUIET_LOAD = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,8 @@ class Case:
 
 ECHO = {"name": "echo", "arguments": {"text": "hello"}}
 CASES = (
-    Case("modern_call", "b10", "tools/call", {"name": "echo", "arguments": {"text": "hello"}}, requests=1600, alone=300),
-    Case(
-        "legacy_call",
-        "b10",
-        "tools/call",
-        {"name": "echo", "arguments": {"text": "hello"}},
-        era="legacy",
-        requests=1600,
-        alone=300,
-    ),
+    Case("modern_call", "b10", "tools/call", ECHO, requests=1600, alone=300),
+    Case("legacy_call", "b10", "tools/call", ECHO, era="legacy", requests=1600, alone=300),
     Case("list_10", "b10", "tools/list", requests=800, alone=200),
     Case("list_200", "b200", "tools/list", requests=400, alone=100),
     Case("list_1000", "b1000", "tools/list", requests=160, alone=60),
@@ -86,11 +79,20 @@ async def main() -> int:
     options = parser.parse_args()
     cases = [case for case in CASES if not options.only or options.only in case.name]
     rows: list[dict[str, Any]] = []
+    load_before = os.getloadavg()[0]
+    if load_before > QUIET_LOAD:
+        print(f"the machine is not quiet (load {load_before:.1f}): take the figures for what they are", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="mcp-gateway-bench-") as folder, stack(Path(folder)) as running:
         for case in cases:
             print(f"{case.name} …", file=sys.stderr, flush=True)
             rows += await measured(case, running, options.rounds)
-    machine = {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()}
+    machine = {
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+        "system": platform.platform(),
+        "load_before": round(load_before, 2),  # of the minute before the run: what else the machine did
+        "rounds": options.rounds,
+    }
     RESULTS.write_text(json.dumps({"machine": machine, "cases": rows}, indent=1) + "\n")
     Console(width=140).print(table(rows))
     print(f"written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
