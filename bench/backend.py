@@ -81,7 +81,7 @@ class Backend:
         elif method == "tools/list":
             result = self._lists[era]
         elif method == "server/discover" and era == "modern":
-            capabilities = {"tools": {}}
+            capabilities: dict[str, Any] = {"tools": {}}
             result = _raw(
                 {
                     "resultType": "complete",
