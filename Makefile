@@ -31,11 +31,11 @@ run: .venv/.ready ## the same servers and gateway, left running, with how to con
 
 .PHONY: test lint types policy pytest
 test: lint types policy pytest ## everything that CI checks
-lint: .venv/.ready
+lint: .venv/.ready ## format and lint of the Python code
 	@echo "== ruff" && $(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
-types: .venv/.ready
+types: .venv/.ready ## mypy, strictly
 	@echo "== mypy" && $(BIN)/mypy
-policy: .venv/.ready
+policy: .venv/.ready ## format, types, tests with coverage and lint of the policies
 	@echo "== opa fmt, opa check, opa test with coverage, regal"
 	@$(OPA_BINARY) fmt --fail --list policies policy_tests deploy/opa
 	@$(OPA_BINARY) check --strict --schema schemas --capabilities $(CAPABILITIES) policies
@@ -46,7 +46,7 @@ policy: .venv/.ready
 		missed = [f"{name}: no test reaches line " + ", ".join(str(row) for row in sorted({part["start"]["row"] for part in each["not_covered"]})) \
 		for name, each in sorted(files.items()) if each.get("not_covered")]; sys.exit("\n".join(missed) or 0)'
 	@$(REGAL_BINARY) lint policies policy_tests deploy/opa
-pytest: .venv/.ready
+pytest: .venv/.ready ## the tests of the gateway
 	@OPA="$(OPA_BINARY)" $(BIN)/pytest -q
 
 .PHONY: bench soak

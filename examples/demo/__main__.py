@@ -10,7 +10,9 @@ from examples.demo import play
 from examples.demo.stack import pin, stack
 
 CONNECT = """\
-The gateway listens at {url} (metrics and readiness: {operations}). Audit log: {audit}
+The gateway listens at {url}
+Readiness {operations}/readyz · metrics {operations}/metrics
+Audit log {audit}/*.jsonl · the gateway's own log {log}
 
   analyst    Authorization: Bearer {analyst}
   engineer   Authorization: Bearer {engineer}
@@ -22,7 +24,8 @@ Cursor         .cursor/mcp.json:
 MCP Inspector  npx @modelcontextprotocol/inspector --cli {url} --transport http \\
                  --header "Authorization: Bearer {analyst}" --method tools/list
 
-Edit a file under policies/ and call again: it is enforced within a second. Ctrl-C ends everything.
+Edit a file under policies/ and call again: it is enforced within a second, or refused with file and line in the log and at
+/readyz. Ctrl-C ends everything.
 """
 
 
@@ -35,11 +38,12 @@ def main() -> int:
     if what == "run":
         folder = Path(".run").resolve()
         with stack(folder, port=8080, operations_port=9090) as running:
-            print(CONNECT.format(url=running.url, operations=running.operations_url, audit=running.audit_folder, **running.keys))
+            places = {"operations": running.operations_url, "audit": running.audit_folder, "log": folder / "gateway.log"}
+            print(CONNECT.format(url=running.url, **places, **running.keys), flush=True)
             try:
                 threading.Event().wait()
             except KeyboardInterrupt:
-                print("\nending …")
+                print("\nending …", flush=True)
         return 0
     if what == "pin":
         with tempfile.TemporaryDirectory(prefix="mcp-gateway-demo-") as folder:

@@ -108,7 +108,10 @@ def _audit(folder: Path) -> Table:
 
 
 def _duty(duty: dict[str, Any]) -> str:
-    return f"{duty['type']}({duty['code']}{':' + str(duty['hits']) if 'hits' in duty else ''})"
+    """`redact(card_field:2)`; the type alone where the code says the same once more."""
+    words = ("" if duty["code"] == duty["type"] else duty["code"], str(duty.get("hits", "")))
+    said = ":".join(word for word in words if word)
+    return f"{duty['type']}({said})" if said else str(duty["type"])
 
 
 def _records(folder: Path) -> Iterator[dict[str, Any]]:
