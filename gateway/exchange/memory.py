@@ -3,9 +3,12 @@
 A list decision is remembered under the hash of its whole document and the policy revision; a call's never is.
 """
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from gateway.errors import Undecided
 from gateway.model import Decision, Item, Json, JsonObject
 from gateway.policy.duty import Redaction
 from gateway.policy.redact import Redactor, compile_redactions
@@ -35,10 +38,34 @@ class Bounded(Generic[V]):
 
 
 class ListMemory(Bounded[Decision]):
-    """Decisions on lists, by the hash of their document."""
+    """Decisions on lists, by the hash of their document; one that many ask for at once is asked for once."""
 
     def __init__(self, size: int = 2048) -> None:
         super().__init__(size)
+        self._under_way: dict[bytes, asyncio.Future[Decision]] = {}
+
+    async def shared(self, key: bytes, ask: Callable[[], Awaitable[Decision]]) -> Decision:
+        """What `ask` answers, or answers just now to somebody with the same document. Raises `Undecided`, to all of them.
+
+        Who asked first may go away: then the next one asks, so nobody is undecided by another's leaving.
+        """
+        while (under_way := self._under_way.get(key)) is not None:
+            await asyncio.wait((under_way,))
+            if not under_way.cancelled():
+                return under_way.result()
+        answer = self._under_way[key] = asyncio.get_running_loop().create_future()
+        try:
+            decision = await ask()
+        except Undecided as undecided:
+            answer.set_exception(undecided)
+            answer.exception()  # nobody may be waiting, and then it is not lost either: it is raised here
+            raise
+        else:
+            answer.set_result(decision)
+            return decision
+        finally:
+            answer.cancel()  # without effect once it is answered
+            del self._under_way[key]
 
 
 class Redactors:
