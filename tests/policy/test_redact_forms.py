@@ -290,3 +290,16 @@ def test_an_error_result_and_untouched_content_are_not_held_against_the_schema()
     one = redactor(duty(pattern=CARD))
     assert one.result({"content": [], "structuredContent": {"card": 1}}, never).fits
     assert one.result({"content": [], "isError": True, "structuredContent": {"card": 4111111111111111}}, never).fits
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"messages": [], "isError": {"note": SECRET}},
+        {"contents": [], "ttlMs": [SECRET], "cacheScope": {"note": SECRET}},
+        {"completion": {"values": [], "total": {"note": SECRET}, "hasMore": [SECRET]}},
+        {"content": [{"type": "text", "text": "a", "annotations": {"audience": [SECRET]}}], "resultType": [SECRET]},
+    ],
+)
+def test_what_stands_in_the_place_of_a_word_of_the_protocol_is_looked_into(result: JsonObject) -> None:
+    assert SECRET not in str(redactor(duty(pattern=TOKEN)).result(result).value)

@@ -67,8 +67,10 @@ def _list(walk: Walk, value: Json, states: States, element: Reader) -> "Json | R
 # --- members ----------------------------------------------------------------------------------------------------------
 
 
-def _kept(walk: Walk, value: Json, states: States) -> Json:
-    """A word or number of the protocol itself; any other text in its place is read as text."""
+def _kept(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    """A word or number of the protocol itself; any other text in its place, or anything larger, is read as what it is."""
+    if isinstance(value, dict | list):
+        return walk.payload(value, states)
     return walk.string(value) if isinstance(value, str) and value not in _WORDS else value
 
 
