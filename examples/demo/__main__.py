@@ -1,6 +1,7 @@
 """`python -m examples.demo play` shows the gateway at work and ends; `run` leaves it up; `pin` reviews its servers anew."""
 
 import asyncio
+import signal
 import sys
 import tempfile
 import threading
@@ -21,7 +22,7 @@ Audit log {audit}/*.jsonl · the gateway's own log {log}
 Claude Code    claude mcp add --transport http gateway {url} --header "Authorization: Bearer {analyst}"
 Cursor         .cursor/mcp.json:
                {{"mcpServers": {{"gateway": {{"url": "{url}", "headers": {{"Authorization": "Bearer {analyst}"}}}}}}}}
-MCP Inspector  npx @modelcontextprotocol/inspector --cli {url} --transport http \\
+MCP Inspector  npx @modelcontextprotocol/inspector@latest --cli {url} --transport http \\
                  --header "Authorization: Bearer {analyst}" --method tools/list
 
 Edit a file under policies/ and call again: it is enforced within a second, or refused with file and line in the log and at
@@ -30,6 +31,9 @@ Edit a file under policies/ and call again: it is enforced within a second, or r
 
 
 def main() -> int:
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C, so that no server outlives the demo
+        if signal.getsignal(ending) is not signal.SIG_IGN:
+            signal.signal(ending, signal.default_int_handler)
     what = sys.argv[1] if len(sys.argv) == 2 else ""
     if what == "play":
         with tempfile.TemporaryDirectory(prefix="mcp-gateway-demo-") as folder, stack(Path(folder)) as running:
@@ -40,10 +44,7 @@ def main() -> int:
         with stack(folder, port=8080, operations_port=9090) as running:
             places = {"operations": running.operations_url, "audit": running.audit_folder, "log": folder / "gateway.log"}
             print(CONNECT.format(url=running.url, **places, **running.keys), flush=True)
-            try:
-                threading.Event().wait()
-            except KeyboardInterrupt:
-                print("\nending …", flush=True)
+            threading.Event().wait()
         return 0
     if what == "pin":
         with tempfile.TemporaryDirectory(prefix="mcp-gateway-demo-") as folder:
@@ -54,4 +55,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\neverything has ended", flush=True)
+        sys.exit(130)
