@@ -1,6 +1,7 @@
 """The gateway put together: what it starts, in which order, what it tells whom when something changes, and how it ends."""
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -69,6 +70,7 @@ class Gateway:
             audit=self._audit,
             meter=self._metrics,
             memory=ListMemory(),
+            list_turns=asyncio.Semaphore(settings.opa.lists_at_once),
             kept_lists=KeptLists(),
             redactors=Redactors(secrets.token_bytes(32)),
             validators=Validators(),
@@ -108,6 +110,8 @@ class Gateway:
         await self._catalogs.start()
         await self._catalogs.started(self._settings.catalog.start_wait_s)
         self._tasks.spawn(self._upkeep(), "upkeep")
+        gc.collect()
+        gc.freeze()  # what the start made stays for good: no collection need look at it again
         self._metrics.state.watch(
             {
                 "sessions": partial(len, self._sessions),

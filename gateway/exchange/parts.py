@@ -1,5 +1,6 @@
 """What every exchange works with: the ports, and the facts about one exchange that do not change while it runs."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Ports:
     audit: Audit
     meter: Meter
     memory: ListMemory
+    list_turns: asyncio.Semaphore  # how many questions about lists are asked at once
     kept_lists: KeptLists
     redactors: Redactors
     validators: Validators

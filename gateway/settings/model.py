@@ -97,6 +97,7 @@ class Opa(Closed):
     deadline_ms: Count = Field(default=1000, description="a decision that takes longer is no decision")
     connections: Count = Field(default=16, description="most connections to OPA")
     max_answer_bytes: Count = Field(default=8 * 1024 * 1024, description="largest answer of OPA")
+    lists_at_once: Count = Field(default=4, description="questions about lists that OPA is asked at once; others wait their turn")
     allow_plain_http: bool = Field(default=False, description="accept a sidecar over plain http beyond loopback")
     token: Secret | None = Field(default=None, description="bearer token for the sidecar")
     tls_ca: Path | None = Field(default=None, description="CA file to verify an https sidecar with")
