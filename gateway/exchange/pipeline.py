@@ -20,7 +20,7 @@ from gateway.exchange.listen import Listeners, honoured, listened
 from gateway.exchange.listing import listing
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.relaying import Final, relayed
-from gateway.exchange.subscribing import subscribed
+from gateway.exchange.subscribing import check_room, subscribed, unsubscribed
 from gateway.exchange.target import resolve
 from gateway.model import JsonObject, Notice, Reply
 from gateway.ports import Charge
@@ -78,9 +78,19 @@ async def _list_steps(ports: Ports, x: Exchange, draft: Draft) -> AsyncGenerator
 
 
 async def _subscribe_steps(ports: Ports, listeners: Listeners, x: Exchange, draft: Draft) -> AsyncGenerator[Reply, None]:
-    reply = await subscribed(ports, listeners, x, draft)
-    await _written(recording.answered(ports, x, draft))
-    yield reply
+    target = draft.target = resolve(x.view, x.method, x.message)
+    if x.method.name == "resources/unsubscribe":
+        await _written(recording.answered(ports, x, draft))
+        await unsubscribed(ports, listeners, x, target)
+    else:
+        permit = await permitted(ports, x, draft, target)
+        draft.backend = target.backend or ""
+        check_room(ports, listeners, x)
+        await _charged(ports, permit)
+        await _written(recording.intent(ports, x, draft))
+        await subscribed(ports, listeners, x, draft, target)
+        await _outcome(ports, x, draft)
+    yield Reply({})
 
 
 async def _listen_steps(ports: Ports, listeners: Listeners, x: Exchange, draft: Draft) -> AsyncGenerator[Notice | Reply, None]:
