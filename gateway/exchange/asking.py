@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from gateway.errors import Undecided
 from gateway.exchange.draft import Draft
@@ -15,6 +16,7 @@ from gateway.model import Decision, JsonObject, Phase, Resource
 from gateway.policy import decision as answer
 from gateway.policy import document
 from gateway.policy.document import Fragments, Question
+from gateway.policy.obligations import plan_list
 
 PER_BACKEND = frozenset({"status", "late"})  # causes that one backend's rule can have
 
@@ -111,7 +113,7 @@ async def _ask_part(ports: Ports, draft: Draft, whole: Question, part: tuple[int
         if undecided.cause not in PER_BACKEND:
             raise
         return await _ask_by_backend(ports, draft, whole, part)
-    return _seen(part, decision)
+    return _seen(ports, draft, part, decision)
 
 
 async def _ask_by_backend(ports: Ports, draft: Draft, whole: Question, part: tuple[int, ...]) -> Seen:
@@ -125,7 +127,7 @@ async def _ask_by_backend(ports: Ports, draft: Draft, whole: Question, part: tup
 
 async def _ask_one(ports: Ports, draft: Draft, whole: Question, backend: str, positions: tuple[int, ...]) -> Seen:
     try:
-        return _seen(positions, await _remembered(ports, draft, _about(whole, positions), None))
+        return _seen(ports, draft, positions, await _remembered(ports, draft, _about(whole, positions), None))
     except Undecided as undecided:
         if undecided.cause not in PER_BACKEND:
             raise
@@ -143,10 +145,23 @@ async def _remembered(ports: Ports, draft: Draft, asked: Question, kept: Fragmen
     if known is not None:
         draft.decided(asked.phase, known)
         return known
-    decision = await ask(ports, draft, asked, resources=resources)
+    try:
+        decision = await ports.memory.shared(key, partial(_in_turn, ports, draft, asked, resources))
+    except Undecided as undecided:
+        if not draft.undecided_by:  # it was another exchange's question
+            draft.undecided(asked.decision_id, asked.phase, undecided.cause)
+        raise
     if decision.revision == revision:
         ports.memory.keep(key, decision)
+    if (asked.phase, decision) not in draft.decisions:
+        draft.decided(asked.phase, decision)
     return decision
+
+
+async def _in_turn(ports: Ports, draft: Draft, asked: Question, resources: Fragments) -> Decision:
+    """Lists are long questions: many at once would make each other late, and calls with them, so a few go at a time."""
+    async with ports.list_turns:
+        return await ask(ports, draft, asked, resources=resources)
 
 
 def _about(whole: Question, part: tuple[int, ...]) -> Question:
@@ -155,8 +170,19 @@ def _about(whole: Question, part: tuple[int, ...]) -> Question:
     return replace(whole, resources=tuple(whole.resources[each] for each in part), decision_id=secrets.token_hex(16))
 
 
-def _seen(part: tuple[int, ...], decision: Decision) -> Seen:
-    return Seen(frozenset(part[each] for each in decision.visible), ((part, decision),), ())
+def _seen(ports: Ports, draft: Draft, part: tuple[int, ...], decision: Decision) -> Seen:
+    """What is visible, less what stands under a duty that is not understood: whoever asks, for a list or for a link."""
+    visible = decision.visible
+    if decision.obligations and (refused := plan_list(decision, asked=len(part)).refused):
+        not_understood(ports, draft, decision)
+        visible = visible - refused.keys()
+    return Seen(frozenset(part[each] for each in visible), ((part, decision),), ())
+
+
+def not_understood(ports: Ports, draft: Draft, decision: Decision) -> None:
+    """Counts and records a decision of phase list in which a duty refuses its positions."""
+    ports.meter.undecided(cause="unknown_duty")
+    draft.undecided(decision.decision_id, "list", "unknown_duty")
 
 
 def _merged(answers: Sequence[Seen]) -> Seen:

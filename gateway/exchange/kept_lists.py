@@ -26,7 +26,12 @@ class KeptLists:
         known = self._kept.find(id(items))
         if known is not None and known.items is items:
             return known
-        resources = tuple(listed(item) for item in items)
-        parts = [document.resource_fragment(each) for each in resources]
-        fragments = tuple(document.fragments(chunk) for chunk in document.chunks(parts))
-        return self._kept.keep(id(items), KeptList(items, resources, fragments))
+        return self._kept.keep(id(items), as_seen(items))
+
+
+def as_seen(items: tuple[Item, ...]) -> KeptList:
+    """The items as the policy sees them, kept nowhere: of a page that is read anew each time."""
+    resources = tuple(listed(item) for item in items)
+    parts = [document.resource_fragment(each) for each in resources]
+    fragments = tuple(document.fragments(chunk) for chunk in document.chunks(parts))
+    return KeptList(items, resources, fragments)

@@ -13,8 +13,9 @@ from gateway.catalog.cursor import Cursor
 from gateway.catalog.items import read_items
 from gateway.catalog.surface import shown
 from gateway.errors import BackendFailed, Kind, Refusal, Undecided
-from gateway.exchange.asking import ask_list, question
+from gateway.exchange.asking import PER_BACKEND, ask_list, not_understood, question
 from gateway.exchange.draft import Draft
+from gateway.exchange.kept_lists import KeptList, as_seen
 from gateway.exchange.parts import Exchange, Ports
 from gateway.model import Item, Json, JsonObject, Reply
 from gateway.policy.duty import Redaction
@@ -46,7 +47,7 @@ async def listing(ports: Ports, x: Exchange, draft: Draft) -> Reply:
 async def _catalog_items(ports: Ports, x: Exchange, draft: Draft, at: Cursor | None) -> Reply:
     assert x.method.item_type is not None
     items = x.view.items.get(x.method.item_type, ())
-    seen = await _decided(ports, x, draft, items)
+    seen = await _decided(ports, x, draft, ports.kept_lists.of(items))
     visible = sorted(seen.visible)
     if at is not None:
         visible = [position for position in visible if items[position].public_name > (at.last or "")]
@@ -64,6 +65,8 @@ async def _resources(ports: Ports, x: Exchange, draft: Draft, at: Cursor | None)
     index, upstream = (at.backend_index, at.upstream) if at is not None else (0, None)
     missing: list[str] = []
     parts: list[bytes] = []
+    undecided: Undecided | None = None
+    decided = False
     for _ in range(ports.bounds.resource_pages):
         if index >= len(backends) or parts:
             break
@@ -75,10 +78,21 @@ async def _resources(ports: Ports, x: Exchange, draft: Draft, at: Cursor | None)
             index, upstream = index + 1, None
             continue
         items = shown(x.view, read_items(page)[0])
-        seen = await _decided(ports, x, draft, items)
+        try:
+            seen = await _decided(ports, x, draft, as_seen(items))
+        except Undecided as failed:
+            if failed.cause not in PER_BACKEND or (undecided is not None and failed.cause == "late"):
+                raise
+            undecided = failed  # one backend's broken rule costs its own part
+            missing.append(backend)
+            index, upstream = index + 1, None
+            continue
+        decided = decided or bool(items)
         missing.extend(seen.lost)
         parts = _serialised(x, items, sorted(seen.visible), seen.changed)
         index, upstream = (index, page.next_cursor) if page.next_cursor is not None else (index + 1, None)
+    if undecided is not None and not decided:
+        raise undecided
     following = _sealed(ports, x, backend_index=index, upstream=upstream) if index < len(backends) else None
     draft.missing = _missing(ports, tuple(missing), ())
     return _reply(ports, x, draft, parts, following)
@@ -93,8 +107,8 @@ class Shown:
     lost: tuple[str, ...]
 
 
-async def _decided(ports: Ports, x: Exchange, draft: Draft, items: tuple[Item, ...]) -> Shown:
-    kept = ports.kept_lists.of(items)
+async def _decided(ports: Ports, x: Exchange, draft: Draft, kept: KeptList) -> Shown:
+    items = kept.items
     asked = question(x, kept.resources, phase="list", now_ns=x.started_ns)
     seen = await ask_list(ports, draft, asked, kept=kept.fragments)
     visible = set(seen.visible)
@@ -106,9 +120,18 @@ async def _decided(ports: Ports, x: Exchange, draft: Draft, items: tuple[Item, .
         if decision.obligations:
             duties = plan_list(decision, asked=len(positions))
             draft.list_duties.append(duties)
-            visible.difference_update(positions[each] for each in duties.refused)
+            bad = False
             for local, redactions in duties.item_redactions.items():
-                changed[positions[local]] = _redacted(ports, draft, redactions, items[positions[local]])
+                position = positions[local]
+                if position not in visible:
+                    continue
+                try:
+                    changed[position] = _redacted(ports, draft, redactions, items[position])
+                except BadRedaction:  # it refuses its author's items, and nobody else's
+                    visible.discard(position)
+                    bad = True
+            if bad:
+                not_understood(ports, draft, decision)
     draft.shown = (draft.shown or 0) + len(visible)
     draft.not_shown += len(items) - len(visible)
     draft.hidden = hidden
@@ -116,10 +139,7 @@ async def _decided(ports: Ports, x: Exchange, draft: Draft, items: tuple[Item, .
 
 
 def _redacted(ports: Ports, draft: Draft, redactions: tuple[Redaction, ...], item: Item) -> bytes:
-    try:
-        outcome = ports.redactors.compiled(redactions).item(dict(item.definition))
-    except BadRedaction as error:
-        raise Undecided("unknown_duty", str(error)) from error
+    outcome = ports.redactors.compiled(redactions).item(dict(item.definition))
     draft.hits.extend(outcome.hits)
     return json.encode(outcome.value)
 
