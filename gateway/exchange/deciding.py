@@ -38,6 +38,8 @@ async def permitted(ports: Ports, x: Exchange, draft: Draft, target: Target) -> 
         duties = await _duties(ports, x, draft, target, arguments)
         if _redacted(ports, draft, duties, arguments) is not arguments:
             raise _undecided(ports, draft, Undecided("unstable", "redaction changed the arguments a second time"))
+    if not target.whole(arguments):
+        raise Refusal(Kind.DENIED, "Refused by policy: it takes away the value that is to be completed.", cause="redacted")
     draft.arguments = arguments
     return Permit(target, arguments, duties, redactor(ports, draft, duties))
 
@@ -98,7 +100,7 @@ async def _duties(ports: Ports, x: Exchange, draft: Draft, target: Target, argum
         x,
         (target.resource,),
         phase="request",
-        arguments=arguments if target.known else {},
+        arguments=arguments,  # also of what does not exist: their size and weight must not tell it from what is hidden
         arguments_valid=arguments_valid(ports, target, arguments),
         now_ns=x.started_ns,
     )
@@ -168,6 +170,8 @@ def _redacted(ports: Ports, draft: Draft, duties: Duties, arguments: JsonObject)
 def redactor(ports: Ports, draft: Draft, duties: Duties) -> Redactor:
     """Compiled before anything is forwarded: a pattern found bad afterwards would be too late."""
     try:
+        if duties.item_redactions:  # carried out in lists only, and as understandable here as there
+            ports.redactors.compiled(duties.item_redactions)
         return ports.redactors.compiled(duties.result_redactions)
     except BadRedaction as error:
         raise _undecided(ports, draft, Undecided("unknown_duty", str(error))) from error

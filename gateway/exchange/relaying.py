@@ -50,7 +50,7 @@ async def relayed(ports: Ports, x: Exchange, draft: Draft, permit: Permit) -> As
                     result = await _result(ports, x, draft, permit, message)
                     yield Final(result, tuple(held))
                 case Fault():
-                    raise _fault(x, draft, permit, message)
+                    raise await _fault(ports, x, draft, permit, message)
 
 
 async def _messages(
@@ -71,7 +71,7 @@ async def _messages(
             finally:
                 draft.backend_s += time.perf_counter() - started
             if isinstance(message, Answer | Fault):
-                draft.carried_out = isinstance(message, Answer)
+                draft.carried_out = True  # or may have been, when it answers with an error
                 draft.era_backend = message.era
                 if isinstance(message, Answer):
                     check_result(message.result, method=x.method.name, backend_era=message.era)
@@ -159,9 +159,12 @@ def _redacted(ports: Ports, draft: Draft, permit: Permit, redactor: Redactor, re
     return outcome.value
 
 
-def _fault(x: Exchange, draft: Draft, permit: Permit, fault: Fault) -> Refusal:
-    """A backend's own error, under the result's redactions, in the client's terms."""
-    outcome = permit.redactor.error({"message": fault.message, "data": fault.data})
+async def _fault(ports: Ports, x: Exchange, draft: Draft, permit: Permit, fault: Fault) -> Refusal:
+    """A backend's own error, inspected and redacted like a result, in the client's terms."""
+    redactor = permit.redactor
+    if permit.duties.inspect_result:
+        redactor = await inspected(ports, x, draft, permit, _as_result(fault))
+    outcome = redactor.error({"message": fault.message, "data": fault.data})
     draft.hits.extend(outcome.hits)
     error = outcome.value
     shown = Fault(fault.code, str(error.get("message", "")), error.get("data"), fault.era)
@@ -171,6 +174,12 @@ def _fault(x: Exchange, draft: Draft, permit: Permit, fault: Fault) -> Refusal:
         name = permit.target.resource.public_name
         return Refusal(Kind.UNKNOWN_RESOURCE, f"Resource not found: {name}", data={"uri": name}, cause="backend_not_found")
     return refusal
+
+
+def _as_result(fault: Fault) -> JsonObject:
+    """An error as the policy sees it in phase result: in the form that tools have for errors, whatever the method."""
+    result: JsonObject = {"content": [{"type": "text", "text": fault.message}], "isError": True}
+    return result if fault.data is None else {**result, "structuredContent": fault.data}
 
 
 def backend_failed(backend: str, failed: BackendFailed) -> Refusal:

@@ -4,7 +4,7 @@ An unknown target is still a target: the policy is asked about it like any other
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.catalog.names import check_uri, uri_problem
 from gateway.catalog.surface import View
@@ -21,6 +21,11 @@ class Target:
     arguments: JsonObject  # what the policy sees and what is forwarded
     backend: str | None = None
     item: Item | None = None
+    completes: str | None = None  # completion only: which of the arguments
+
+    def whole(self, arguments: JsonObject) -> bool:
+        """Whether these arguments, redacted, still say what is wanted: a completion needs the value that it completes."""
+        return self.completes is None or isinstance(arguments.get(self.completes), str)
 
     @property
     def known(self) -> bool:
@@ -44,10 +49,11 @@ class Target:
             if self.resource.type == "prompt"
             else {"type": "ref/resource", "uri": own}
         )
-        (name, value), *others = arguments.items()
-        params: JsonObject = {"ref": reference, "argument": {"name": name, "value": value}}
+        assert self.completes is not None
+        others = {name: value for name, value in arguments.items() if name != self.completes}
+        params: JsonObject = {"ref": reference, "argument": {"name": self.completes, "value": arguments[self.completes]}}
         if others:
-            params["context"] = {"arguments": dict(others)}
+            params["context"] = {"arguments": others}
         return params
 
 
@@ -55,7 +61,9 @@ def resolve(view: View, method: Method, message: Message) -> Target:
     """The target of an item method's parameters, which the ladder has checked. Raises `Refusal` for an ambiguous URI."""
     params = message.params
     if method.name == "completion/complete":
-        return _completed(view, params)
+        argument = params["argument"]
+        assert isinstance(argument, dict)
+        return replace(_completed(view, params), completes=str(argument["name"]))
     if method.name_param == "uri":
         return _resource(view, str(params["uri"]), {})
     arguments = params.get("arguments")
