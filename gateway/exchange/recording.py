@@ -12,7 +12,7 @@ from gateway.errors import Kind, Refusal
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
 from gateway.model import Decision, Phase
-from gateway.policy.obligations import AUDIT_LEVELS, Duties, ListDuties
+from gateway.policy.obligations import AUDIT_LEVELS, Carried, Duties, ListDuties
 
 OUTCOMES: Mapping[Kind, Outcome] = {
     Kind.DENIED: "denied",
@@ -195,6 +195,8 @@ def _duties(draft: Draft, planned: list[Duties | ListDuties]) -> tuple[Duty, ...
     for hit in draft.hits:
         hits[hit.rule, hit.code] = hits.get((hit.rule, hit.code), 0) + hit.count
     carried = [one for each in planned for one in each.carried if one.type != "redact" or (one.rule, one.code) in hits]
+    # What a first decision redacted from the arguments, the decision on what was left may owe no more.
+    carried += [Carried(rule, "redact", code) for rule, code in hits]
     return tuple(Duty(one.rule, one.type, one.code, hits.get((one.rule, one.code))) for one in dict.fromkeys(carried))
 
 
