@@ -29,6 +29,7 @@ FILTERS = {"tools": "toolsListChanged", "prompts": "promptsListChanged", "resour
 LIST_METHODS = {"tools": "tools/list", "prompts": "prompts/list", "resources": "resources/list"}
 SPREAD_S_PER_LISTENER = 0.002  # a policy change asks for every listener's view anew: not all in one moment
 MAX_SPREAD_S = 2.0
+MAX_UPDATED = 256  # URIs below subscribed ones that wait for one slow client; then the subscribed ones stand for them
 
 
 @dataclass(eq=False, slots=True)
@@ -120,7 +121,8 @@ class Listeners:
         for listener in self._open:
             for backend, uri in tuple(listener.resources):
                 if backend == change.backend and (change.uri == uri or change.uri.startswith(uri.rstrip("/") + "/")):
-                    listener.wake(updated=(listener.x.view.publish_uri(backend, change.uri),))
+                    told = change.uri if len(listener.updated) < MAX_UPDATED else uri
+                    listener.wake(updated=(listener.x.view.publish_uri(backend, told),))
                     break
 
     def policy_changed(self) -> None:
