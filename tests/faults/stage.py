@@ -5,6 +5,7 @@ the three things that are looked at afterwards: what the caller was told, what t
 import hashlib
 import json
 import os
+import resource
 import secrets
 import signal
 import threading
@@ -309,3 +310,15 @@ def stopped(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def full(running: Running) -> Iterator[None]:
+    """Not one byte more may be written into a file, as long as the block runs."""
+    file = sorted((running.folder / "audit").glob("audit-*.jsonl"))[-1]
+    limits = resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (file.stat().st_size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, limits)

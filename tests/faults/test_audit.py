@@ -3,12 +3,10 @@ said to be so. When there is room again, everything goes on by itself and the lo
 """
 
 import os
-import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from tests.faults.stage import (
     backend,
     children,
     forwarded,
+    full,
     gateway,
     lines,
     metric,
@@ -109,18 +108,6 @@ def test_with_a_full_disk_nothing_is_forwarded_and_it_heals_when_there_is_room(s
     assert detail["refused"] >= 2
     sequences = [each["sequence"] for each in stage.audit()]
     assert sequences == list(range(1, len(sequences) + 1)), "every acknowledged record is there"
-
-
-@contextmanager
-def full(running: Running) -> Iterator[None]:
-    """Not one byte more may be written into a file, as long as the block runs."""
-    file = sorted((running.folder / "audit").glob("audit-*.jsonl"))[-1]
-    limits = resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (file.stat().st_size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture(scope="module")
