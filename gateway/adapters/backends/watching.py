@@ -87,6 +87,7 @@ class Watcher:
         self._wanted: Counter[str] = Counter()
         self._queue: asyncio.Queue[_Heard | None] = asyncio.Queue(QUEUED)
         self._settled = asyncio.Event()
+        self._asked = asyncio.Event()  # a new URI is watched: a backend may tell of that though it had nothing to tell before
         self._missed = False
         self._wait_s = pace.first_s
 
@@ -122,17 +123,23 @@ class Watcher:
             self._emit(Change(self._backend, "updated", uri))
 
     def _amended(self) -> None:
+        self._asked.set()
         self._settled.clear()
         with suppress(asyncio.QueueFull):  # full: the loop that empties it looks at the URIs each time
             self._queue.put_nowait(None)
 
     async def _run(self) -> None:
         while True:
+            self._asked.clear()
             try:
                 await self._follow(await self._source())
             except NothingToHear:
                 self._settled.set()  # there is nothing to wait for
-                self._wait_s = QUIET_S
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(QUIET_S):
+                        await self._asked.wait()
+                self._wait_s = self._pace.first_s
+                continue
             except BackendFailed as failed:
                 log.debug("notifications of %s: %s", self._backend, failed)
             await asyncio.sleep(self._wait_s * random.uniform(0.8, 1.2))  # noqa: S311 — spreads the load, guards nothing

@@ -1,5 +1,6 @@
 """What a backend tells of its own accord reaches the gateway in either era, and what may have been missed is told as changed."""
 
+import asyncio
 import sys
 from typing import Any
 
@@ -122,5 +123,30 @@ def test_a_backend_with_nothing_to_tell_is_left_alone() -> None:
             await behind.watch("crm", "doc://a")
             await text(behind, tool_call())
             assert not server.of("subscriptions/listen")
+
+    run(main())
+
+
+def test_a_backend_that_tells_of_resources_only_is_listened_to_from_the_first_watch() -> None:
+    async def main() -> None:
+        async def listens(received: Received) -> None:
+            if received.rpc == "server/discover":
+                received.result({**DISCOVERED, "capabilities": {"tools": {}, "resources": {"subscribe": True}}})
+            elif received.rpc == "subscriptions/listen":
+                received.stream()
+                own = {"_meta": {"io.modelcontextprotocol/subscriptionId": received.id}}
+                received.notify("notifications/subscriptions/acknowledged", notifications={}, **own)
+                await received.writer.drain()
+                await received.reader.read()
+            else:
+                await done(received)
+
+        async with scripted(listens) as server, backends(http(server), started=True) as behind:
+            await asyncio.sleep(0.1)
+            assert not server.of("subscriptions/listen"), "nobody watches anything yet"
+            await behind.watch("crm", "doc://a")
+            await eventually(lambda: bool(server.of("subscriptions/listen")))
+            wanted = server.of("subscriptions/listen")[0].body["params"]["notifications"]
+            assert wanted == {"resourceSubscriptions": ["doc://a"]}
 
     run(main())
