@@ -29,11 +29,13 @@ from gateway.wire import jsonrpc
 from gateway.wire.era import check_session_version, route
 from gateway.wire.head import Head
 from gateway.wire.limits import BodyLimits
-from gateway.wire.methods import find
+from gateway.wire.methods import Method, find
 
 log = logging.getLogger("gateway.front")
 
 SESSION_HEADER = "mcp-session-id"
+HEARD = Method("subscriptions/listen", ("legacy",), "listen")  # a session's GET stream
+ENDED = Method("DELETE", ("legacy",), "local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Endpoint:
                 heads.check_accept(head)
                 await self._streamed(session, receive, send, caller)
             else:
+                await self._recorded(self._about_session(session, caller, ENDED))
                 door.sessions.end(session.id)
                 await write(send, 200, b"", {})
         else:
@@ -198,19 +201,7 @@ class Endpoint:
     async def _streamed(self, session: Session, receive: Receive, send: Send, caller: Caller) -> None:
         """A legacy session's GET stream: list changes and updates, until the session or the connection ends."""
         door = self._door
-        method = find("subscriptions/listen", "modern")
-        assert method is not None
-        message = Message(era="legacy", version=session.version, method="GET", params={}, session_id=session.id)
-        x = Exchange(
-            id=secrets.token_hex(16),
-            message=message,
-            method=method,
-            caller=caller,
-            view=door.ports.catalogs.view(self._surface),
-            trace_id=None,
-            started_ns=door.ports.now_ns(),
-            session=session,
-        )
+        x = self._about_session(session, caller, HEARD)
         task = asyncio.current_task()
         assert task is not None
         running = Running(task)
@@ -229,6 +220,20 @@ class Endpoint:
                 task.uncancel()
             finally:
                 watch.stop()
+
+    def _about_session(self, session: Session, caller: Caller, method: Method) -> Exchange:
+        """What is asked of a legacy session by an HTTP method, without a message."""
+        verb = "DELETE" if method is ENDED else "GET"
+        return Exchange(
+            id=secrets.token_hex(16),
+            message=Message(era="legacy", version=session.version, method=verb, params={}, session_id=session.id),
+            method=method,
+            caller=caller,
+            view=self._door.ports.catalogs.view(self._surface),
+            trace_id=None,
+            started_ns=self._door.ports.now_ns(),
+            session=session,
+        )
 
     def _events(self, x: Exchange, headers: dict[str, str]) -> AsyncGenerator[Notice | Reply, None]:
         """The exchange's events: the pipeline's, or the gateway's own answer."""

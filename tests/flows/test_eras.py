@@ -240,6 +240,8 @@ def test_a_session_that_was_deleted_is_gone(running: Running) -> None:
         http.begin()
         assert said(http.legacy("ping"))["result"] == {}
         assert http.client.delete(http.url, headers=http.session).status_code == 200
+        last = running.audit()[-1]
+        assert (last["method"], last["outcome"], last["subject"]["id"]) == ("DELETE", "ok", "tester")
         answer = http.legacy("ping")
         assert (answer.status_code, said(answer)["error"]["code"]) == (404, -32600)
 
