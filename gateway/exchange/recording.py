@@ -11,7 +11,7 @@ from gateway.audit_record import Exchange as Line
 from gateway.errors import Kind, Refusal
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
-from gateway.model import Decision, Phase
+from gateway.model import Decision, JsonObject, Phase
 from gateway.policy.obligations import AUDIT_LEVELS, Carried, Duties, ListDuties
 
 OUTCOMES: Mapping[Kind, Outcome] = {
@@ -32,18 +32,21 @@ UNKNOWN = frozenset({Kind.UNKNOWN_ITEM, Kind.UNKNOWN_RESOURCE})
 async def intent(ports: Ports, x: Exchange, draft: Draft) -> None:
     """What is about to be forwarded, for whom, and why it may."""
     assert draft.target is not None
-    await ports.audit.write(
-        Intent(
-            head=_head(x),
-            who=_who(x),
-            item=draft.target.resource,
-            backend=draft.backend,
-            ruling=_ruling(draft, draft.decisions),
-            arguments=draft.arguments,
-        ).record()
-    )
-    draft.intent_written = True
-    draft.settled_from = len(draft.decisions)
+    record = Intent(
+        head=_head(x),
+        who=_who(x),
+        item=draft.target.resource,
+        backend=draft.backend,
+        ruling=_ruling(draft, draft.decisions),
+        arguments=draft.arguments,
+    ).record()
+    # Before it is written: a line stands also where its client goes away meanwhile, and then it wants its outcome.
+    draft.intent_written, draft.settled_from = True, len(draft.decisions)
+    try:
+        await ports.audit.write(record)
+    except Exception:
+        draft.intent_written, draft.settled_from = False, 0
+        raise
 
 
 async def outcome(ports: Ports, x: Exchange, draft: Draft) -> None:
@@ -55,19 +58,17 @@ async def outcome(ports: Ports, x: Exchange, draft: Draft) -> None:
 async def listing(ports: Ports, x: Exchange, draft: Draft) -> None:
     """How much of a list was shown and hidden, and by which rule."""
     hidden = dict(draft.hidden or {})
-    await ports.audit.write(
-        Listing(
-            head=_head(x),
-            who=_who(x),
-            end=_end(x, draft, "ok", None),
-            ruling=_ruling(draft, draft.decisions),
-            shown=draft.shown or 0,
-            hidden=draft.not_shown,
-            hidden_by=hidden,
-            missing=draft.missing,
-        ).record()
-    )
-    _closed(ports, x, draft, "ok")
+    record = Listing(
+        head=_head(x),
+        who=_who(x),
+        end=_end(x, draft, "ok", None),
+        ruling=_ruling(draft, draft.decisions),
+        shown=draft.shown or 0,
+        hidden=draft.not_shown,
+        hidden_by=hidden,
+        missing=draft.missing,
+    ).record()
+    await _last(ports, x, draft, "ok", record)
 
 
 async def answered(ports: Ports, x: Exchange, draft: Draft) -> None:
@@ -89,35 +90,43 @@ async def _settle(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, refus
     end = _end(x, draft, ended, refused)
     if draft.intent_written:
         assert draft.target is not None
-        await ports.audit.write(
-            Settled(
-                head=_head(x),
-                who=_who(x),
-                item=draft.target.resource,
-                backend=draft.backend,
-                ruling=_ruling(draft, draft.decisions[draft.settled_from :]),
-                end=end,
-                result=draft.result,
-                era_backend=draft.era_backend,
-            ).record()
-        )
+        record = Settled(
+            head=_head(x),
+            who=_who(x),
+            item=draft.target.resource,
+            backend=draft.backend,
+            ruling=_ruling(draft, draft.decisions[draft.settled_from :]),
+            end=end,
+            result=draft.result,
+            era_backend=draft.era_backend,
+        ).record()
     else:
-        await ports.audit.write(
-            Line(
-                head=_head(x),
-                who=_who(x),
-                end=end,
-                ruling=_ruling(draft, draft.decisions),
-                item=draft.target.resource if draft.target else None,
-                backend=draft.backend or None,
-                arguments=draft.arguments,
-            ).record()
-        )
-    _closed(ports, x, draft, ended)
+        record = Line(
+            head=_head(x),
+            who=_who(x),
+            end=end,
+            ruling=_ruling(draft, draft.decisions),
+            item=draft.target.resource if draft.target else None,
+            backend=draft.backend or None,
+            arguments=draft.arguments,
+        ).record()
+    await _last(ports, x, draft, ended, record)
+
+
+async def _last(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, record: JsonObject) -> None:
+    """The last line of an exchange. It stands also where its client goes away meanwhile, and no other follows it then."""
+    draft.closed = True
+    try:
+        await ports.audit.write(record)
+    except Exception:
+        draft.closed = False
+        raise
+    finally:
+        if draft.closed:
+            _closed(ports, x, draft, ended)
 
 
 def _closed(ports: Ports, x: Exchange, draft: Draft, ended: Outcome) -> None:
-    draft.closed = True
     for duty in _duties(draft, _planned(draft)):
         ports.meter.obligation(type=duty.type)
     duration_s = time.perf_counter() - x.started_s
