@@ -46,6 +46,7 @@ policy: .venv/.ready ## format, types, tests with coverage and lint of the polic
 		missed = [f"{name}: no test reaches line " + ", ".join(str(row) for row in sorted({part["start"]["row"] for part in each["not_covered"]})) \
 		for name, each in sorted(files.items()) if each.get("not_covered")]; sys.exit("\n".join(missed) or 0)'
 	@$(REGAL_BINARY) lint policies policy_tests deploy/opa
+	@echo "== structure and facts, as the gateway checks them" && OPA="$(OPA_BINARY)" $(BIN)/pytest -q tests/policy/test_shipped.py
 pytest: .venv/.ready ## the tests of the gateway
 	@OPA="$(OPA_BINARY)" $(BIN)/pytest -q
 

@@ -140,12 +140,12 @@ class Gateway:
         checks = [Check("policy", policy.ready, problem), Check("audit", audit.ok, audit.detail)]
         if policy.rejection is not None:
             findings = "; ".join(f"{each.file}:{each.line}: {each.message}" for each in policy.rejection.findings)
-            checks.append(Check("policy-edit", True, f"the newest edit is not in force: {findings}"))
+            checks.append(Check("policy-edit", True, f"the newest edit is not in force: {findings}", note=True))
         for status in self._backends.status():
             detail = f"{status.state}, era {status.era or 'unknown'}" + (f": {status.last_error}" if status.last_error else "")
             checks.append(Check(f"backend {status.name}", True, detail))
         for issuer, failure in self._tokens.failures().items():
-            checks.append(Check(f"issuer {issuer}", True, failure))
+            checks.append(Check(f"issuer {issuer}", True, failure, note=True))
         return checks
 
     # --- what is told when something changes ---

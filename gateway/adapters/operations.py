@@ -21,6 +21,7 @@ class Check:
     name: str
     ok: bool
     detail: str = ""
+    note: bool = False  # no reason not to be ready, but something to be looked at
 
 
 class Operations:
@@ -55,8 +56,14 @@ class Operations:
             body = msgspec.json.encode({"ready": ready, "checks": list(checks)})
             await _answer(send, status, "application/json", body + b"\n")
             return
-        lines = [f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {_one_line(check.detail)}" for check in checks]
+        lines = [f"{_mark(check)} {check.name}: {_one_line(check.detail)}" for check in checks]
         await _answer(send, status, TEXT, "\n".join(["ready" if ready else "not ready", *lines, ""]).encode())
+
+
+def _mark(check: Check) -> str:
+    if not check.ok:
+        return "FAIL"
+    return "note" if check.note else "ok  "
 
 
 async def _answer(send: Send, status: int, content_type: str, body: bytes, *, allow: bool = False) -> None:

@@ -136,6 +136,11 @@ def test_ready_needs_every_check_and_names_what_is_wrong() -> None:
     assert _ask("/readyz", OPA_RIGHT, AUDIT_FULL)[::2] == (503, "not ready\nok   opa: revision r1\nFAIL audit: No space left\n")
 
 
+def test_a_note_is_no_reason_not_to_be_ready() -> None:
+    edit = Check("policy-edit", True, "not in force", note=True)
+    assert _ask("/readyz", OPA_RIGHT, edit)[::2] == (200, "ready\nok   opa: revision r1\nnote policy-edit: not in force\n")
+
+
 def test_nothing_checked_is_not_ready() -> None:
     assert _ask("/readyz")[0] == 503
 
@@ -148,8 +153,8 @@ def test_readiness_is_told_as_json_to_whom_asks_for_it() -> None:
         {
             "ready": False,
             "checks": [
-                {"name": "opa", "ok": True, "detail": "revision r1"},
-                {"name": "audit", "ok": False, "detail": "No space\nleft"},
+                {"name": "opa", "ok": True, "detail": "revision r1", "note": False},
+                {"name": "audit", "ok": False, "detail": "No space\nleft", "note": False},
             ],
         },
     )
