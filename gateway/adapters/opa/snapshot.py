@@ -6,6 +6,7 @@ since OPA would silently leave it out; files of any other kind, and hidden ones,
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,13 +154,20 @@ def _unreadable(error: OSError) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise PolicyRejected((Finding(str(path), 0, "is no regular file"),))
             text = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise PolicyRejected((Finding(str(path), 0, f"cannot be read: {error.strerror}"),)) from error
     if len(text) > MAX_FILE_BYTES:
         raise PolicyRejected((Finding(str(path), 0, f"is larger than {MAX_FILE_BYTES} bytes"),))
     return text
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A pipe that nobody writes to would be waited for, and no edit would ever come into force again."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _write(path: Path, text: bytes) -> None:

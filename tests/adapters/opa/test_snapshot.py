@@ -1,5 +1,6 @@
 """What a snapshot takes, leaves and refuses."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,12 @@ def test_a_file_that_cannot_be_read_refuses_the_set_since_it_might_be_a_denial(p
     assert refused.value.findings == (
         Finding(str(policies / "mcp" / "authz" / "gone.rego"), 0, "cannot be read: No such file or directory"),
     )
+
+
+def test_a_pipe_among_the_policies_is_refused_and_not_waited_for(policies: Path, tmp_path: Path) -> None:
+    os.mkfifo(policies / "mcp" / "authz" / "pipe.rego")
+    with pytest.raises(PolicyRejected, match=r"pipe\.rego: *.*is no regular file"):
+        taken(policies, tmp_path / "1")
 
 
 def test_a_folder_that_cannot_be_read_refuses_the_set(policies: Path) -> None:
