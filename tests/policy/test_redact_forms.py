@@ -179,6 +179,24 @@ def test_a_pointer_reaches_structured_content_and_json_text_alike(pointer: str) 
     assert done.hits
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param('{"card_number": "4111", "card_number": 0}', id="as_the_same_member"),
+        pytest.param('{"a": {"card_number": "4111"}, "a": {}}', id="below_another"),
+        pytest.param('[{"a": ":", "a": {"x": ["4111"]}, "a": 1}]', id="in_a_list"),
+    ],
+)
+def test_a_member_said_twice_in_json_text_does_not_hide_the_first(said: str) -> None:
+    shown = redactor(duty(pattern=None, pointer="/**/card_number")).result({"content": [text(said)]}).value
+    assert "4111" not in str(shown)
+
+
+def test_json_text_that_says_each_member_once_stays_as_it_was_written() -> None:
+    whole: JsonObject = {"content": [text('{ "a": "b:c", "d": [ {"e": 1.50} ] }')]}
+    assert redactor(duty(pattern=None, pointer="/**/card_number")).result(whole).value is whole
+
+
 def test_prose_beside_a_removed_field_is_withheld() -> None:
     before: JsonObject = {
         "content": [text("The card is 4111 1111."), text('{"card":"4111 1111","name":"A"}')],

@@ -5,6 +5,8 @@ Keys are text too: one that a pattern matches is renamed, or its member removed.
 goes whole. JSON inside a text is read as JSON: escapes hide nothing there, and pointers reach into it.
 """
 
+import re
+
 import msgspec
 
 from gateway.model import Json
@@ -15,6 +17,7 @@ from gateway.policy.redact.text import BLANKS, RANKS, Tally
 
 MAX_DEPTH = 128  # the wire refuses more than half of this; JSON inside texts may bring its own
 MAX_NESTED_TEXTS = 4  # JSON in a text in JSON in a text …
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # of a text that was parsed as JSON: each ends, so this is linear
 MAX_EXACT_FLOAT = 1e22  # integral floats below it are also matched by all their digits
 
 
@@ -172,7 +175,7 @@ class Walk:
         new = self.value(inner, states)
         self._clean = outside
         self._nested -= 1
-        if new is inner:
+        if new is inner and not _says_twice(text, inner):
             return text
         return REDACTED if isinstance(new, Removed) else msgspec.json.encode(new).decode()
 
@@ -272,3 +275,16 @@ def _digits(number: int | float) -> tuple[bytes, ...]:
     if isinstance(number, float) and number.is_integer() and abs(number) < MAX_EXACT_FLOAT:
         return written, str(int(number)).encode()
     return (written,)
+
+
+def _says_twice(text: str, inner: Json) -> bool:
+    """Whether some member of an object stands twice in `text`, JSON that reads as `inner`: only the last one was looked at."""
+    members, waiting = 0, [inner]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            members += len(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return _STRINGS.sub("", text).count(":") != members
