@@ -34,6 +34,7 @@ from gateway.wire.methods import Method, find
 log = logging.getLogger("gateway.front")
 
 SESSION_HEADER = "mcp-session-id"
+NO_RESUMING = "streams are not resumed here: open a new one without Last-Event-ID, and ask again for what was under way"
 HEARD = Method("subscriptions/listen", ("legacy",), "listen")  # a session's GET stream
 ENDED = Method("DELETE", ("legacy",), "local")
 
@@ -103,6 +104,8 @@ class Endpoint:
             check_session_version(head.one("mcp-protocol-version"), session.version)
             if head.method == "GET":
                 heads.check_accept(head)
+                if head.one("last-event-id") is not None:
+                    raise Refusal(Kind.INVALID_REQUEST, NO_RESUMING, cause="resuming")
                 await self._streamed(session, receive, send, caller)
             else:
                 await self._recorded(self._about_session(session, caller, ENDED))

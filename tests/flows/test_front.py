@@ -310,6 +310,16 @@ def test_a_session_of_another_caller_is_none(place: Place) -> None:
         assert mine.legacy("ping").status_code == 200
 
 
+def test_a_client_that_wants_to_resume_a_stream_is_told_that_it_cannot(place: Place) -> None:
+    with Http(place.running, "tester") as http:
+        http.begin()
+        answer = http.client.get(http.url, headers={**http.session, "Last-Event-ID": "7"})
+        assert (answer.status_code, said(answer)["error"]["message"]) == (
+            400,
+            "streams are not resumed here: open a new one without Last-Event-ID, and ask again for what was under way",
+        )
+
+
 def test_a_session_keeps_to_its_version(place: Place) -> None:
     with Http(place.running, "tester") as http:
         http.begin("2025-06-18")
