@@ -30,9 +30,8 @@ MAX_PAGES = 200
 FIRST_RETRY_S = 0.5
 MIN_TTL_S = 5.0
 COALESCE_S = 0.05  # a burst of list_changed is one refresh
-MAX_COALESCE_S = 5.0
+BURST = 10  # changes of a backend that are heard at once; one more each second
 FAILING_PAUSE_S = 2.0  # of a backend that fails and tells of changes; that it is up again is such a change
-QUIET_S = 10.0  # after so long without a change the next one is heard at once again
 MAX_TOLD = 20  # lines for the operator about one walk of one backend's lists
 CHUNK_ITEMS = 100  # some 5 ms of work
 
@@ -55,6 +54,22 @@ class CatalogChange:
     kinds: tuple[str, ...]
     counts: tuple[tuple[str, str, int], ...]  # (backend, type, items)
     detail: JsonObject
+
+
+class Patience:
+    """How long a change that a backend tells of waits to be heard: a burst is heard at once, a flood once a second."""
+
+    def __init__(self, now_s: float) -> None:
+        self._credit = float(BURST)
+        self._at_s = now_s
+
+    def pause_s(self, now_s: float) -> float:
+        self._credit = min(BURST, self._credit + now_s - self._at_s)
+        self._at_s = now_s
+        if self._credit < 1:
+            return 1.0
+        self._credit -= 1
+        return COALESCE_S
 
 
 class LiveCatalogs:
@@ -124,7 +139,7 @@ class LiveCatalogs:
 
     async def _keep(self, name: str, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        retry_s, good_s, pause_s = FIRST_RETRY_S, time.monotonic(), COALESCE_S
+        retry_s, good_s, patience = FIRST_RETRY_S, time.monotonic(), Patience(time.monotonic())
         while True:
             self._wanted[name].clear()
             try:
@@ -138,13 +153,13 @@ class LiveCatalogs:
                     stale_in_s = retry_s
                 due_s = min(stale_in_s, retry_s * random.uniform(0.8, 1.2))  # noqa: S311 — spreads load, guards nothing
                 retry_s = min(retry_s * 2, self._freshness.refresh_s)
-                pause_s = min(due_s, FAILING_PAUSE_S)  # what it says of changes shortens the wait no further
+                least_s = min(due_s, FAILING_PAUSE_S)  # what it says of changes shortens the wait no further
             else:
                 retry_s, good_s = FIRST_RETRY_S, time.monotonic()
                 self._publish(name, part)
-                due_s = self._due_s(part) * random.uniform(0.9, 1.0)  # noqa: S311
+                due_s, least_s = self._due_s(part) * random.uniform(0.9, 1.0), 0.0  # noqa: S311
             self._tried[name].set()
-            pause_s = await self._wait(name, max(due_s, 0.0), pause_s)
+            await self._wait(name, max(due_s, 0.0), patience, least_s)
 
     def _due_s(self, part: Part) -> float:
         """Until the shortest freshness that the backend granted ends; our own where it granted none."""
@@ -152,21 +167,14 @@ class LiveCatalogs:
         own_s = self._freshness.refresh_s
         return max(min(MIN_TTL_S, own_s), min([own_s, *granted]))
 
-    async def _wait(self, name: str, for_s: float, pause_s: float) -> float:
-        """Until the backend tells of a change, and `pause_s` more, or for `for_s`; the pause after the next change.
-
-        A backend that tells of changes again and again is heard ever less often, until it has been quiet for a while.
-        """
-        began_s = time.monotonic()
+    async def _wait(self, name: str, for_s: float, patience: "Patience", least_s: float) -> None:
+        """Until the backend tells of a change, and a pause more, or for `for_s`."""
         try:
             async with asyncio.timeout(for_s):
                 await self._wanted[name].wait()
         except TimeoutError:
-            return COALESCE_S
-        quiet = time.monotonic() - began_s >= QUIET_S
-        heard_s = COALESCE_S if quiet else pause_s
-        await asyncio.sleep(heard_s)
-        return min(heard_s * 2, MAX_COALESCE_S)
+            return
+        await asyncio.sleep(max(least_s, patience.pause_s(time.monotonic())))
 
     async def _fetched(self, name: str) -> Part:
         """Everything that a backend offers. Raises `BackendFailed`, also when it takes too long over it."""
