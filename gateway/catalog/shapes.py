@@ -10,6 +10,9 @@ from gateway.model import ItemType, Json, JsonObject
 Check = Callable[[Json], bool]
 
 
+MAX_SAFE = 2**53 - 1  # beyond it a number that was written as a float is not exact
+
+
 def misshapen(type: ItemType, raw: JsonObject) -> str | None:
     """The first member that is not what 2026-07-28, schema, says it is; None: all are."""
     for name, (check, expected) in _MEMBERS[type].items():
@@ -73,7 +76,10 @@ def _texts(value: Json) -> bool:
 
 
 def _size(value: Json) -> bool:
-    return not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer()))
+    """A whole number of bytes that every reader takes for the same one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -MAX_SAFE <= value <= MAX_SAFE and float(value).is_integer()
 
 
 def _schema(value: Json) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import mcp.types
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.catalog.fingerprint import fingerprint
@@ -262,6 +262,7 @@ ANY: Any = st.recursive(
 )
 
 
+@example("resource", [{"size": 9.223372036854776e18}])
 @given(st.sampled_from(sorted(GOOD)), st.lists(st.dictionaries(st.sampled_from(OPTIONAL), ANY, max_size=4), max_size=3))
 def test_whatever_a_backend_lists_the_official_client_can_read_what_is_offered_on(type: ItemType, extras: list[Any]) -> None:
     items, dropped = read_items(listing(type, *({**GOOD[type], **extra} for extra in extras)))
