@@ -40,7 +40,7 @@ class Bounded(Generic[V]):
 class ListMemory(Bounded[Decision]):
     """Decisions on lists, by the hash of their document; one that many ask for at once is asked for once."""
 
-    def __init__(self, size: int = 2048) -> None:
+    def __init__(self, size: int = 512) -> None:  # a decision counts for ten seconds, so more would only fill memory
         super().__init__(size)
         self._under_way: dict[bytes, asyncio.Future[Decision]] = {}
 
