@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 
-from gateway import assembly
 from gateway.adapters.catalogs import CatalogChange, Freshness, LiveCatalogs
 from gateway.adapters.concurrency import Concurrency
 from gateway.adapters.limits import MemoryLimiter
@@ -19,6 +18,7 @@ from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.operations import Check, Operations
 from gateway.adapters.sessions import MemorySessions, SessionLimits
 from gateway.adapters.tasks import Tasks
+from gateway.assembly import backends, identity, listening, policy, whole
 from gateway.audit_record import Changed, Record, Refused, Started
 from gateway.errors import WIRE, Kind, Unrecorded
 from gateway.exchange.kept_lists import KeptLists
@@ -47,15 +47,15 @@ class Gateway:
         self._tasks = Tasks()
         self._listeners = Listeners(self._unwatch)
         self._metrics = Metrics(Words(methods=[each.name for each in METHODS], backends=tuple(settings.backends)))
-        self._audit = assembly.audit_log(settings)
-        self._tokens = assembly.access_tokens(settings.identity.issuers)
-        self._decider = assembly.decider(settings, self._policy_told)
-        info = assembly.client_info(settings)
-        self._backends = assembly.backends(settings, self._backend_told)
+        self._audit = whole.audit_log(settings)
+        self._tokens = identity.access_tokens(settings.identity.issuers)
+        self._decider = policy.decider(settings, self._policy_told)
+        info = backends.client_info(settings)
+        self._backends = backends.backends(settings, self._backend_told)
         self._catalogs = LiveCatalogs(
             self._backends,
             tuple(settings.backends),
-            assembly.surface_specs(settings),
+            backends.surface_specs(settings),
             Freshness(settings.catalog.refresh_s, settings.catalog.stale_s, settings.catalog.max_items),
             self._catalog_told,
         )
@@ -80,12 +80,12 @@ class Gateway:
         )
         door = Door(
             ports=ports,
-            authenticator=assembly.authenticator(settings, self._tokens),
+            authenticator=identity.authenticator(settings, self._tokens),
             sessions=self._sessions,
             concurrency=self._concurrency,
             listeners=self._listeners,
-            body_limits=assembly.body_limits(settings),
-            hosts=assembly.hosts(settings),
+            body_limits=listening.body_limits(settings),
+            hosts=listening.hosts(settings),
             origins=frozenset(settings.listen.allowed_origins),
             body_timeout_s=limits.body_timeout_s,
             keep_alive_s=limits.keep_alive_s,
@@ -99,7 +99,7 @@ class Gateway:
 
         Audit first: what happens from here on is recorded. Backends and policy may still be down; the gateway heals.
         """
-        started = Started(version("mcp-gateway"), assembly.digest(self._settings), self._settings.audit.durability, os.getpid())
+        started = Started(version("mcp-gateway"), whole.digest(self._settings), self._settings.audit.durability, os.getpid())
         try:
             await self._audit.start(started.record())
         except OSError as error:

@@ -11,9 +11,10 @@ import typer
 import uvloop
 import yaml
 
-from gateway import assembly, pinning
+from gateway import pinning
 from gateway.adapters.audit.files import AuditBusy
 from gateway.app import Gateway
+from gateway.assembly import whole
 from gateway.errors import Unrecorded
 from gateway.front.serving import CannotListen, Listener, serve
 from gateway.identity.api_keys import SECRET_BYTES, issued
@@ -108,7 +109,7 @@ def create_key(
 
 async def _serve(settings: Settings) -> None:
     """Raises `SettingsError`, `AuditBusy`, `Unrecorded` or `OSError`."""
-    assembly.check(settings)
+    whole.check(settings)
     gateway = Gateway(settings)
     listen, operations = settings.listen, settings.operations
     front = Listener(gateway.front, listen.host, listen.port, listen.tls_cert, listen.tls_key, gateway.connections())

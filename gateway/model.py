@@ -3,7 +3,7 @@
 A *subject* performs an *action* on a *resource* in a *context*; the gateway enforces, OPA decides.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -56,6 +56,8 @@ class Caller:
     source_ip: str
     surfaces: frozenset[str] | None = None  # surfaces this credential is good for; None: every one
     expires_at_s: float | None = None  # Unix time after which the credential no longer counts
+    credential: str = ""  # names the credential without revealing it ("key:ci"); "": none
+    token: str | None = field(default=None, repr=False, compare=False)  # as sent; only ever shown to its own issuer
 
     @property
     def key(self) -> str:
@@ -69,6 +71,16 @@ class ClientInfo:
 
     name: str | None = None
     version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request shows of whoever sent it, before anything is verified."""
+
+    headers: Sequence[tuple[str, str]]
+    method: str  # HTTP method: a proof of possession names it
+    peer_ip: str
+    certificate: bytes | None = None  # the client's, DER; verified by the listener's own CA
 
 
 # --- what it says -----------------------------------------------------------------------------------------------------
@@ -188,6 +200,9 @@ class Outgoing:
     progress: bool = False  # the client asked for progress
     log_level: str | None = None  # None: no log messages wanted
     param_headers: Mapping[str, str] = field(default_factory=dict)  # `Mcp-Param-*`, built from the final arguments
+    caller: Caller | None = None  # for whom; None: the gateway itself
+    item_id: str = ""  # what was decided about, and by which decision
+    decision_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

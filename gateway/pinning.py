@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from gateway import assembly
 from gateway.adapters.backends import BackendSet
+from gateway.assembly import backends as behind
 from gateway.catalog.items import read_items
 from gateway.errors import BackendFailed
 from gateway.model import ItemType
@@ -50,7 +50,7 @@ async def pin(settings: Settings, backends: tuple[str, ...]) -> tuple[PinChange,
         raise PinFailed(f"no such backend in the settings: {', '.join(sorted(unknown))}")
     path = pins(settings.policy.folder)
     before = _read(path)
-    offered = assembly.backends(settings, lambda change: None, backends)
+    offered = behind.backends(settings, lambda change: None, backends)
     try:
         await offered.start()
         now = {backend: await _fingerprints(offered, backend) for backend in backends}

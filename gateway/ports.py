@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gateway.catalog.surface import View
-from gateway.model import BackendMessage, Caller, ItemType, Json, JsonObject, Listing, Outgoing
+from gateway.model import BackendMessage, Caller, ItemType, Json, JsonObject, Listing, Outgoing, Presented
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Meter(Protocol):
 
 
 class Authenticator(Protocol):
-    async def authenticate(self, headers: Sequence[tuple[str, str]], *, surface: str, peer_ip: str) -> Caller:
+    async def authenticate(self, presented: Presented, *, surface: str) -> Caller:
         """The verified caller. Raises `Refusal(UNAUTHENTICATED)` with its challenge header, never returns an unknown."""
         ...
 

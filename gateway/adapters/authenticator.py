@@ -21,7 +21,7 @@ from gateway.identity.credential import as_end_user, bearer
 from gateway.identity.grant import ANONYMOUS, CANARY_ISSUER, Grant, Rejected
 from gateway.identity.signing_keys import KeySet
 from gateway.identity.tokens import TrustedIssuer, Unverified
-from gateway.model import Caller
+from gateway.model import Caller, Presented
 
 MAX_REMEMBERED = 10_000
 REMEMBERED_S = 300.0  # a revoked signing key counts no longer than this; a removed one not at all
@@ -136,20 +136,20 @@ class Front:
         self._public_url = public_url
         self._clock_s = clock_s
 
-    async def authenticate(self, headers: Sequence[tuple[str, str]], *, surface: str, peer_ip: str) -> Caller:
+    async def authenticate(self, presented: Presented, *, surface: str) -> Caller:
         """See the port. Whether the caller may use the surface is asked next, when it is known by name (`check_surface`)."""
         access = self._surfaces.get(surface, SurfaceAccess())
         token_sent = True
         try:
-            token = bearer(headers)
+            token = bearer(presented.headers)
             token_sent = token is not None
             grant = await self._grant(token, access)
-            grant = as_end_user(grant, headers, header=self._end_user_header)
+            grant = as_end_user(grant, presented.headers, header=self._end_user_header)
             if grant.subject.identity.issuer == CANARY_ISSUER:
                 raise Rejected("issuer", "The token's issuer is not trusted here.")
         except Rejected as rejected:
             raise self._refusal(rejected, surface, access, token_sent=token_sent) from rejected
-        return Caller(grant.subject, grant.agent_id, peer_ip, grant.surfaces, grant.expires_at_s)
+        return Caller(grant.subject, grant.agent_id, presented.peer_ip, grant.surfaces, grant.expires_at_s)
 
     async def _grant(self, token: str | None, access: SurfaceAccess) -> Grant:
         if token is None:

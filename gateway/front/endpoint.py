@@ -22,7 +22,7 @@ from gateway.front.reading import ClientGone, Receive, body
 from gateway.front.responding import Answering, Send, write
 from gateway.front.watching import Running, RunningKey, Watch
 from gateway.identity.surfaces import check_surface
-from gateway.model import MODERN_VERSIONS, Caller, Era, Message, Notice, Reply, RequestId
+from gateway.model import MODERN_VERSIONS, Caller, Era, Message, Notice, Presented, Reply, RequestId
 from gateway.ports import Authenticator, Concurrency, Session, Sessions
 from gateway.wire import head as heads
 from gateway.wire import jsonrpc
@@ -93,9 +93,8 @@ class Endpoint:
         heads.check_host(head, door.hosts)
         heads.check_origin(head, door.origins)
         heard.era = "modern" if ("mcp-protocol-version", MODERN_VERSIONS[0]) in head.headers else "legacy"  # until it is judged
-        caller = heard.caller = await door.authenticator.authenticate(
-            head.headers, surface=self._surface, peer_ip=heard.source_ip
-        )
+        presented = Presented(head.headers, head.method, heard.source_ip, client_certificate(scope))
+        caller = heard.caller = await door.authenticator.authenticate(presented, surface=self._surface)
         check_surface(caller, self._surface, groups=self._groups)
         if head.method == "POST":
             await self._posted(head, receive, send, heard, caller)
@@ -305,6 +304,12 @@ class Endpoint:
             log.error("a refusal could not be recorded: %s", refusal.cause)
         answering = Answering(send, era=heard.era, request_id=heard.request_id, keep_alive_s=door.keep_alive_s)
         await answering.refuse(refusal)
+
+
+def client_certificate(scope: MutableMapping[str, Any]) -> bytes | None:
+    """The client's certificate (DER), which the listener has verified and put into the scope."""
+    found = scope.get("extensions", {}).get("tls", {}).get("client_certificate")
+    return found if isinstance(found, bytes) else None
 
 
 def trace_id(message: Message) -> str | None:

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from gateway.settings.model import Secret, Settings
+from gateway.settings.base import Secret
+from gateway.settings.model import Settings
 
 PREFIX = "GATEWAY_"
 

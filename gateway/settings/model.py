@@ -2,159 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-BackendName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,23}$")]
-SurfaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
-
-
-class Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Secret(Closed):
-    """Where a secret is: the name of an environment variable, or a file. Never the secret itself."""
-
-    env: str | None = Field(default=None, description="environment variable that holds it")
-    file: Path | None = Field(default=None, description="file that holds it, without the final line break")
-
-    @model_validator(mode="after")
-    def one_place(self) -> "Secret":
-        if (self.env is None) == (self.file is None):
-            raise ValueError("name exactly one of `env` and `file`")
-        return self
-
-
-class Listen(Closed):
-    """Where MCP clients connect."""
-
-    host: str = Field(default="127.0.0.1", description="address to bind; beyond loopback it needs TLS or `behind_proxy: true`")
-    port: int = Field(default=8080, ge=0, le=65535, description="port to bind; 0 takes a free one and prints it")
-    public_url: str | None = Field(default=None, description="URL by which clients reach the gateway, if not http://host:port")
-    allowed_hosts: tuple[str, ...] = Field(
-        default=(), description="further values of the Host header to accept (`name` or `name:port`)"
-    )
-    allowed_origins: tuple[str, ...] = Field(default=(), description="further values of the Origin header to accept")
-    behind_proxy: bool = Field(default=False, description="a proxy that ends TLS stands in front; allows binding beyond loopback")
-    tls_cert: Path | None = Field(default=None, description="certificate chain (PEM) to serve TLS with")
-    tls_key: Path | None = Field(default=None, description="its private key (PEM)")
-
-
-class Operations(Closed):
-    """The listener for /metrics, /livez and /readyz."""
-
-    host: str = Field(default="127.0.0.1", description="address to bind")
-    port: int = Field(default=9090, ge=0, le=65535, description="port to bind; 0 takes a free one")
-
-
-class Limits(Closed):
-    """Bounds on what a caller may send and hold."""
-
-    max_body_bytes: Count = Field(default=4 * 1024 * 1024, description="largest request body")
-    max_depth: Count = Field(default=64, le=500, description="deepest nesting of a JSON body")
-    max_members: Count = Field(
-        default=100_000, description="most members and elements of a JSON body, counted before it is parsed"
-    )
-    max_headers: Count = Field(default=100, description="most header lines of a request")
-    max_headers_bytes: Count = Field(default=32 * 1024, description="most bytes of all header lines together")
-    body_timeout_s: Seconds = Field(default=30, description="a body must have arrived within this time")
-    exchanges_per_caller: Count = Field(default=64, description="concurrent exchanges of one caller")
-    streams_per_caller: Count = Field(default=16, description="open subscription streams of one caller")
-    sessions_per_caller: Count = Field(default=32, description="legacy sessions of one caller")
-    sessions_in_all: Count = Field(default=10_000, description="legacy sessions of all callers together")
-    session_idle_s: Seconds = Field(default=1800, description="a legacy session unused for this long ends")
-    list_page_items: Count = Field(default=1000, description="most items on one page of a list")
-    subscriptions_per_stream: Count = Field(default=100, description="most resource URIs that one stream may watch")
-    keep_alive_s: Seconds = Field(default=15, description="a comment goes out on a silent stream after this time")
-    held_notices: Count = Field(default=256, description="most progress and log messages held back until a result was inspected")
-
-
-class Policy(Closed):
-    """Where the policies are that the gateway's own OPA decides by (without `opa.url`)."""
-
-    folder: Path = Field(
-        default=Path("policies"), description="folder of the policy set; edits in it are enforced within a second"
-    )
-    schemas: Path = Field(default=Path("schemas"), description="folder of JSON Schemas that the rules are typed by")
-    capabilities: Path | None = Field(
-        default=None, description="OPA capabilities file; default: the one that came with the gateway"
-    )
-    canaries: Path | None = Field(
-        default=None, description="file of inputs with known answers; default: mcp/canaries/data.json in `folder`"
-    )
-
-
-class Opa(Closed):
-    """The policy decision point."""
-
-    url: str | None = Field(default=None, description="ask this sidecar (http, https, unix:/path) instead of an OPA of our own")
-    binary: str | None = Field(default=None, description="the opa binary to start; default: $OPA, then `opa` on PATH")
-    deadline_ms: Count = Field(default=1000, description="a decision that takes longer is no decision")
-    connections: Count = Field(default=16, description="most connections to OPA")
-    max_answer_bytes: Count = Field(default=8 * 1024 * 1024, description="largest answer of OPA")
-    lists_at_once: Count = Field(default=4, description="questions about lists that OPA is asked at once; others wait their turn")
-    allow_plain_http: bool = Field(default=False, description="accept a sidecar over plain http beyond loopback")
-    token: Secret | None = Field(default=None, description="bearer token for the sidecar")
-    tls_ca: Path | None = Field(default=None, description="CA file to verify an https sidecar with")
-    tls_cert: Path | None = Field(default=None, description="client certificate for an https sidecar")
-    tls_key: Path | None = Field(default=None, description="its private key")
-
-
-class Timeouts(Closed):
-    """How long each phase of a request to a backend may take."""
-
-    connect_s: Seconds = Field(default=5, description="until a connection stands (TLS included), or a process has started")
-    first_byte_s: Seconds = Field(default=60, description="until the answer begins")
-    idle_s: Seconds = Field(default=60, description="between two pieces of an answer")
-    total_s: Seconds = Field(default=300, description="for the whole request, progress or not")
-
-
-class BackendTls(Closed):
-    """How a backend's TLS is verified, and what we show of ourselves."""
-
-    ca: Path | None = Field(default=None, description="CA file to verify the backend with; default: the system's")
-    pin_sha256: Sha256 | None = Field(
-        default=None, description="SHA-256 of the backend's certificate (DER, hex); then no CA is asked"
-    )
-    cert: Path | None = Field(default=None, description="our client certificate (PEM)")
-    key: Path | None = Field(default=None, description="its private key (PEM)")
-
-
-class Backend(Closed):
-    """One MCP server: `url` for Streamable HTTP, or `command` for stdio."""
-
-    url: str | None = Field(default=None, pattern=r"^https?://", description="Streamable HTTP endpoint")
-    command: tuple[str, ...] | None = Field(default=None, min_length=1, description="program and arguments of a stdio server")
-    title: str | None = Field(default=None, description="display name")
-    era: Literal["auto", "modern", "legacy"] = Field(default="auto", description="protocol era; auto asks the backend")
-    stateless: bool = Field(
-        default=False, description="it keeps nothing per session: one session or process may serve every subject"
-    )
-    credential: Secret | None = Field(default=None, description="the gateway's own credential, sent as `credential_header`")
-    credential_header: str = Field(default="Authorization", description="header that carries `credential`")
-    credential_prefix: str = Field(default="Bearer ", description="put before the credential")
-    env: dict[str, str] = Field(
-        default_factory=dict, description="environment of a stdio server; nothing else is inherited but PATH, HOME, LANG"
-    )
-    env_secrets: dict[str, Secret] = Field(default_factory=dict, description="further variables of a stdio server, from secrets")
-    cwd: Path | None = Field(default=None, description="working folder of a stdio server")
-    tls: BackendTls = Field(default=BackendTls(), description="TLS to the backend")
-    timeouts: Timeouts = Field(default=Timeouts(), description="per phase")
-    max_result_bytes: Count = Field(default=8 * 1024 * 1024, description="a larger result is refused, not cut")
-    max_concurrent: Count = Field(default=256, description="requests in flight at this backend")
-    max_sessions: Count = Field(default=256, description="legacy sessions, or processes of a stdio server (default there: 16)")
-    idle_session_s: Seconds = Field(default=600, description="a backend session or process unused for this long ends")
-
-    @model_validator(mode="after")
-    def one_transport(self) -> "Backend":
-        if (self.url is None) == (self.command is None):
-            raise ValueError("name exactly one of `url` (Streamable HTTP) and `command` (stdio)")
-        return self
+from gateway.settings.backends import Backend
+from gateway.settings.base import BackendName, Closed, Count, Seconds, SurfaceName
+from gateway.settings.identity import IdentitySettings
+from gateway.settings.listen import Limits, Listen, Operations
+from gateway.settings.policy import Opa, Policy
 
 
 class Surface(Closed):
@@ -171,54 +27,6 @@ class Surface(Closed):
     bare: bool = Field(default=False, description="one backend only, under its own names")
     anonymous: bool = Field(default=False, description="callers without any credential are let in, as an anonymous subject")
     groups: tuple[str, ...] = Field(default=(), description="only subjects in one of these groups may use it; empty: everyone")
-
-
-class ApiKey(Closed):
-    """A workload's API key. Only the SHA-256 of its secret stands here."""
-
-    id: str = Field(pattern=r"^[A-Za-z0-9]{1,32}$", description="names the key; the part of it that is not secret")
-    sha256: Sha256 = Field(description="SHA-256 (hex) of the secret; `mcp-gateway keys create` prints both")
-    subject: str = Field(description="who the key is: the subject's id")
-    type: Literal["user", "workload"] = Field(default="workload", description="what the subject is")
-    groups: tuple[str, ...] = Field(default=(), description="groups of the subject")
-    scopes: tuple[str, ...] = Field(default=(), description="scopes of the subject")
-    expires: str | None = Field(default=None, description="RFC 3339 time after which it no longer counts")
-    surfaces: tuple[SurfaceName, ...] | None = Field(default=None, description="surfaces it is good for; default: every one")
-    names_users: bool = Field(default=False, description="trusted to name its end user in the header `identity.end_user_header`")
-    user_groups: tuple[str, ...] = Field(default=(), description="groups of the users that it names")
-    user_issuer: str | None = Field(default=None, description="issuer of those users; default: urn:workload:<subject>")
-
-
-class Issuer(Closed):
-    """A trusted issuer of JWT access tokens (RFC 9068)."""
-
-    issuer: str = Field(description="value of `iss`")
-    audience: tuple[str, ...] = Field(min_length=1, description="accepted values of `aud`")
-    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...] = (
-        Field(default=("RS256", "ES256"), min_length=1, description="accepted signature algorithms")
-    )
-    jwks_url: str | None = Field(default=None, description="where its keys are (https, or http on loopback)")
-    jwks_file: Path | None = Field(default=None, description="or a file with them")
-    groups_claim: str = Field(default="groups", description="claim that holds the subject's groups")
-    scopes_claim: str = Field(default="scope", description="claim that holds the scopes")
-    agent_claim: str = Field(default="client_id", description="claim that names the OAuth client")
-    claims: tuple[str, ...] = Field(default=(), description="further claims that policies may read")
-    leeway_s: float = Field(default=30, ge=0, le=300, description="clock difference that is forgiven")
-    any_typ: bool = Field(default=False, description="accept tokens whose `typ` is not at+jwt (RFC 9068 wants it)")
-
-    @model_validator(mode="after")
-    def one_source(self) -> "Issuer":
-        if (self.jwks_url is None) == (self.jwks_file is None):
-            raise ValueError("name exactly one of `jwks_url` and `jwks_file`")
-        return self
-
-
-class IdentitySettings(Closed):
-    """Who may ask. Without any method a surface is closed, unless it is `anonymous`."""
-
-    api_keys: tuple[ApiKey, ...] = Field(default=(), description="API keys of workloads")
-    issuers: tuple[Issuer, ...] = Field(default=(), description="issuers of access tokens")
-    end_user_header: str = Field(default="X-End-User", description="header in which a trusted workload names its end user")
 
 
 class AuditSettings(Closed):

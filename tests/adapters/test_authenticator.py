@@ -22,7 +22,7 @@ from gateway.identity.api_keys import ApiKey, issued
 from gateway.identity.grant import NamesUsers
 from gateway.identity.surfaces import check_surface
 from gateway.identity.tokens import TrustedIssuer
-from gateway.model import Caller, Identity, Subject
+from gateway.model import Caller, Identity, Presented, Subject
 
 NOW_S = 1_800_000_000
 ISSUER = "https://id.example.com"
@@ -61,7 +61,7 @@ def _front(tokens: AccessTokens | None = None, clock_s: Callable[[], float] = la
 
 async def _caller(front: Front, token: str | None, surface: str = "default", **headers: str) -> Caller:
     sent = [] if token is None else [("authorization", f"Bearer {token}")]
-    return await front.authenticate([*sent, *headers.items()], surface=surface, peer_ip="192.0.2.7")
+    return await front.authenticate(Presented([*sent, *headers.items()], "POST", "192.0.2.7"), surface=surface)
 
 
 async def _refusal(front: Front, token: str | None, surface: str = "default", **headers: str) -> Refusal:
@@ -122,14 +122,14 @@ def test_a_bad_credential_does_not_become_an_anonymous_caller() -> None:
     async def main() -> None:
         assert (await _refusal(_front(), KEY[:-3] + "AAA", "open")).cause == "unknown_key"
         with pytest.raises(Refusal):
-            await _front().authenticate([("authorization", "")], surface="open", peer_ip="192.0.2.7")
+            await _front().authenticate(Presented([("authorization", "")], "POST", "192.0.2.7"), surface="open")
 
     _run(main)
 
 
 def test_a_key_for_one_surface_opens_no_other() -> None:
     async def main() -> None:
-        caller = await _front().authenticate([("authorization", f"Bearer {KEY}")], surface="open", peer_ip="192.0.2.7")
+        caller = await _front().authenticate(Presented([("authorization", f"Bearer {KEY}")], "POST", "192.0.2.7"), surface="open")
         with pytest.raises(Refusal) as refused:
             check_surface(caller, "open")
         assert (refused.value.kind, refused.value.cause) == (Kind.FORBIDDEN_SURFACE, "credential_surface")

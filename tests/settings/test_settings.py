@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.settings.base import Secret
 from gateway.settings.load import SettingsError, load, secret_value
-from gateway.settings.model import Secret
 from tools.settings_doc import page
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,1 @@
+"""Settings become adapters: one module for each side, and the only place that knows both the settings and the adapters."""

@@ -1,0 +1,53 @@
+"""Who decides: from settings to an OPA of our own, or to the sidecar."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.adapters.opa.client import Limits
+from gateway.adapters.opa.decider import PolicySetDecider
+from gateway.adapters.opa.findings import PolicyRejected
+from gateway.adapters.opa.sidecar import SidecarDecider, Trust, canaries, target
+from gateway.adapters.opa.snapshot import Source
+from gateway.adapters.opa.status import PolicyEvent
+from gateway.adapters.opa.upkeep import health
+from gateway.settings.load import SettingsError, secret_value
+from gateway.settings.model import Settings
+
+PACKAGED = Path(__file__).resolve().parents[2]
+
+
+def decider(settings: Settings, on_event: Callable[[PolicyEvent], None]) -> PolicySetDecider | SidecarDecider:
+    """Our own OPA on the policy folder, or the sidecar at `opa.url`. Raises `SettingsError`."""
+    opa = settings.opa
+    limits = Limits(deadline_s=opa.deadline_ms / 1000, connections=opa.connections, max_answer_bytes=opa.max_answer_bytes)
+    source = policy_source(settings)
+    if opa.url is not None:
+        trust = Trust(
+            token=secret_value(opa.token) if opa.token else None,
+            ca=opa.tls_ca,
+            certificate=opa.tls_cert,
+            key=opa.tls_key,
+            allow_plain_http=opa.allow_plain_http,
+        )
+        try:
+            known = canaries(source.canaries or source.folder / "mcp/canaries/data.json")
+            return SidecarDecider(target(opa.url, trust), limits, known, on_event, health(opa.url, trust))
+        except (ValueError, PolicyRejected) as error:
+            raise SettingsError(f"opa.url: {error}") from error
+    return PolicySetDecider(source, opa_binary(settings), limits, on_event)
+
+
+def policy_source(settings: Settings) -> Source:
+    policy = settings.policy
+    packaged = PACKAGED / "tools/opa/capabilities.json"
+    return Source(policy.folder, policy.schemas, policy.capabilities or packaged, policy.canaries)
+
+
+def opa_binary(settings: Settings) -> str:
+    named = settings.opa.binary or os.environ.get("OPA") or "opa"
+    found = shutil.which(named)
+    if found is None:
+        raise SettingsError(f"opa.binary: no program {named!r}; install OPA, name its path here, or ask a sidecar with opa.url")
+    return found

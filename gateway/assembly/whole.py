@@ -1,0 +1,55 @@
+"""What concerns the settings as a whole: whether they can work, what they are, and where is recorded what happens."""
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from gateway.adapters.audit.log import AuditLog, AuditSpec
+from gateway.assembly import backends, identity, listening, policy
+from gateway.settings.load import SettingsError
+from gateway.settings.model import Settings
+
+
+def check(settings: Settings) -> None:
+    """What can be told before anything is started. Raises `SettingsError` with one line for each mistake."""
+    checks: list[Callable[[], object]] = [partial(listening.check_tls, settings)]
+    checks += [
+        partial(identity.api_keys, settings),
+        *(partial(identity.access_tokens, [each]) for each in settings.identity.issuers),
+    ]
+    checks += [partial(identity.access_tokens, settings.identity.issuers)]
+    checks += [
+        partial(policy.opa_binary, settings)
+        if settings.opa.url is None
+        else partial(policy.decider, settings, lambda event: None)
+    ]
+    checks += [partial(backends.backends, settings, lambda change: None, [name]) for name in settings.backends]
+    checks += [partial(backends.surface_spec, settings, name) for name in settings.surfaces]
+    mistakes: list[str] = []
+    for each in checks:
+        try:
+            each()
+        except SettingsError as error:
+            mistakes += str(error).splitlines()
+    if mistakes:
+        raise SettingsError("\n".join(dict.fromkeys(mistakes)))
+
+
+def audit_log(settings: Settings) -> AuditLog:
+    audit = settings.audit
+    return AuditLog(
+        AuditSpec(
+            folder=audit.folder,
+            durability=audit.durability,
+            rotate_bytes=audit.rotate_bytes,
+            keep_files=audit.keep_files,
+            max_record_bytes=audit.max_record_bytes,
+        )
+    )
+
+
+def digest(settings: Settings) -> str:
+    """Of the settings as understood; where secrets are is in it, what they are is not."""
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(settings.model_dump(mode="json"), order="sorted")).hexdigest()

@@ -1,0 +1,56 @@
+"""Who may ask: API keys of workloads, and issuers of access tokens."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from gateway.settings.base import Closed, Sha256, SurfaceName
+
+
+class ApiKey(Closed):
+    """A workload's API key. Only the SHA-256 of its secret stands here."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9]{1,32}$", description="names the key; the part of it that is not secret")
+    sha256: Sha256 = Field(description="SHA-256 (hex) of the secret; `mcp-gateway keys create` prints both")
+    subject: str = Field(description="who the key is: the subject's id")
+    type: Literal["user", "workload"] = Field(default="workload", description="what the subject is")
+    groups: tuple[str, ...] = Field(default=(), description="groups of the subject")
+    scopes: tuple[str, ...] = Field(default=(), description="scopes of the subject")
+    expires: str | None = Field(default=None, description="RFC 3339 time after which it no longer counts")
+    surfaces: tuple[SurfaceName, ...] | None = Field(default=None, description="surfaces it is good for; default: every one")
+    names_users: bool = Field(default=False, description="trusted to name its end user in the header `identity.end_user_header`")
+    user_groups: tuple[str, ...] = Field(default=(), description="groups of the users that it names")
+    user_issuer: str | None = Field(default=None, description="issuer of those users; default: urn:workload:<subject>")
+
+
+class Issuer(Closed):
+    """A trusted issuer of JWT access tokens (RFC 9068)."""
+
+    issuer: str = Field(description="value of `iss`")
+    audience: tuple[str, ...] = Field(min_length=1, description="accepted values of `aud`")
+    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...] = (
+        Field(default=("RS256", "ES256"), min_length=1, description="accepted signature algorithms")
+    )
+    jwks_url: str | None = Field(default=None, description="where its keys are (https, or http on loopback)")
+    jwks_file: Path | None = Field(default=None, description="or a file with them")
+    groups_claim: str = Field(default="groups", description="claim that holds the subject's groups")
+    scopes_claim: str = Field(default="scope", description="claim that holds the scopes")
+    agent_claim: str = Field(default="client_id", description="claim that names the OAuth client")
+    claims: tuple[str, ...] = Field(default=(), description="further claims that policies may read")
+    leeway_s: float = Field(default=30, ge=0, le=300, description="clock difference that is forgiven")
+    any_typ: bool = Field(default=False, description="accept tokens whose `typ` is not at+jwt (RFC 9068 wants it)")
+
+    @model_validator(mode="after")
+    def one_source(self) -> "Issuer":
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("name exactly one of `jwks_url` and `jwks_file`")
+        return self
+
+
+class IdentitySettings(Closed):
+    """Who may ask. Without any method a surface is closed, unless it is `anonymous`."""
+
+    api_keys: tuple[ApiKey, ...] = Field(default=(), description="API keys of workloads")
+    issuers: tuple[Issuer, ...] = Field(default=(), description="issuers of access tokens")
+    end_user_header: str = Field(default="X-End-User", description="header in which a trusted workload names its end user")

@@ -1,0 +1,51 @@
+"""Where the gateway listens, and how much it takes from a caller."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from gateway.settings.base import Closed, Count, Seconds
+
+
+class Listen(Closed):
+    """Where MCP clients connect."""
+
+    host: str = Field(default="127.0.0.1", description="address to bind; beyond loopback it needs TLS or `behind_proxy: true`")
+    port: int = Field(default=8080, ge=0, le=65535, description="port to bind; 0 takes a free one and prints it")
+    public_url: str | None = Field(default=None, description="URL by which clients reach the gateway, if not http://host:port")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="further values of the Host header to accept (`name` or `name:port`)"
+    )
+    allowed_origins: tuple[str, ...] = Field(default=(), description="further values of the Origin header to accept")
+    behind_proxy: bool = Field(default=False, description="a proxy that ends TLS stands in front; allows binding beyond loopback")
+    tls_cert: Path | None = Field(default=None, description="certificate chain (PEM) to serve TLS with")
+    tls_key: Path | None = Field(default=None, description="its private key (PEM)")
+
+
+class Operations(Closed):
+    """The listener for /metrics, /livez and /readyz."""
+
+    host: str = Field(default="127.0.0.1", description="address to bind")
+    port: int = Field(default=9090, ge=0, le=65535, description="port to bind; 0 takes a free one")
+
+
+class Limits(Closed):
+    """Bounds on what a caller may send and hold."""
+
+    max_body_bytes: Count = Field(default=4 * 1024 * 1024, description="largest request body")
+    max_depth: Count = Field(default=64, le=500, description="deepest nesting of a JSON body")
+    max_members: Count = Field(
+        default=100_000, description="most members and elements of a JSON body, counted before it is parsed"
+    )
+    max_headers: Count = Field(default=100, description="most header lines of a request")
+    max_headers_bytes: Count = Field(default=32 * 1024, description="most bytes of all header lines together")
+    body_timeout_s: Seconds = Field(default=30, description="a body must have arrived within this time")
+    exchanges_per_caller: Count = Field(default=64, description="concurrent exchanges of one caller")
+    streams_per_caller: Count = Field(default=16, description="open subscription streams of one caller")
+    sessions_per_caller: Count = Field(default=32, description="legacy sessions of one caller")
+    sessions_in_all: Count = Field(default=10_000, description="legacy sessions of all callers together")
+    session_idle_s: Seconds = Field(default=1800, description="a legacy session unused for this long ends")
+    list_page_items: Count = Field(default=1000, description="most items on one page of a list")
+    subscriptions_per_stream: Count = Field(default=100, description="most resource URIs that one stream may watch")
+    keep_alive_s: Seconds = Field(default=15, description="a comment goes out on a silent stream after this time")
+    held_notices: Count = Field(default=256, description="most progress and log messages held back until a result was inspected")

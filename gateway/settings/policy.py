@@ -1,0 +1,38 @@
+"""What decides: the policy set, and the OPA that answers by it."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from gateway.settings.base import Closed, Count, Secret
+
+
+class Policy(Closed):
+    """Where the policies are that the gateway's own OPA decides by (without `opa.url`)."""
+
+    folder: Path = Field(
+        default=Path("policies"), description="folder of the policy set; edits in it are enforced within a second"
+    )
+    schemas: Path = Field(default=Path("schemas"), description="folder of JSON Schemas that the rules are typed by")
+    capabilities: Path | None = Field(
+        default=None, description="OPA capabilities file; default: the one that came with the gateway"
+    )
+    canaries: Path | None = Field(
+        default=None, description="file of inputs with known answers; default: mcp/canaries/data.json in `folder`"
+    )
+
+
+class Opa(Closed):
+    """The policy decision point."""
+
+    url: str | None = Field(default=None, description="ask this sidecar (http, https, unix:/path) instead of an OPA of our own")
+    binary: str | None = Field(default=None, description="the opa binary to start; default: $OPA, then `opa` on PATH")
+    deadline_ms: Count = Field(default=1000, description="a decision that takes longer is no decision")
+    connections: Count = Field(default=16, description="most connections to OPA")
+    max_answer_bytes: Count = Field(default=8 * 1024 * 1024, description="largest answer of OPA")
+    lists_at_once: Count = Field(default=4, description="questions about lists that OPA is asked at once; others wait their turn")
+    allow_plain_http: bool = Field(default=False, description="accept a sidecar over plain http beyond loopback")
+    token: Secret | None = Field(default=None, description="bearer token for the sidecar")
+    tls_ca: Path | None = Field(default=None, description="CA file to verify an https sidecar with")
+    tls_cert: Path | None = Field(default=None, description="client certificate for an https sidecar")
+    tls_key: Path | None = Field(default=None, description="its private key")
