@@ -91,7 +91,7 @@ class Gateway:
             keep_alive_s=limits.keep_alive_s,
         )
         endpoints = {name: Endpoint(door, name, frozenset(surface.groups)) for name, surface in settings.surfaces.items()}
-        self.front = routes(endpoints, self._refused)
+        self.front = routes(endpoints, {}, self._refused, hosts=door.hosts)
         self.operations = Operations(metrics=self._metrics.exposition, checks=self.checks)
 
     async def start(self) -> None:

@@ -95,10 +95,11 @@ class Answering:
 
 
 async def write(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-    """A whole response; an empty body has no content type."""
+    """A whole response: JSON unless `headers` (lower case) say otherwise; 204 has no length (RFC 9110 8.6)."""
     lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    lines.append((b"content-length", str(len(body)).encode()))
-    if body:
+    if status != 204:
+        lines.append((b"content-length", str(len(body)).encode()))
+    if body and "content-type" not in headers:
         lines.append(JSON_TYPE)
     await send({"type": "http.response.start", "status": status, "headers": lines})
     await send({"type": "http.response.body", "body": body})

@@ -1,13 +1,13 @@
 """Which URL is which surface, and the edge where a defect becomes an answer: the one place that catches everything."""
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Kind, Refusal
+from gateway.front.documents import Document, Published, Refused
 from gateway.front.endpoint import Endpoint
 from gateway.front.responding import write
 from gateway.wire import jsonrpc
@@ -22,13 +22,21 @@ def path(surface: str) -> str:
     return "/mcp" if surface == DEFAULT else f"/mcp/{surface}"
 
 
-Refused: TypeAlias = Callable[[Kind, str], None]
-"""Told of a request that no surface heard: its kind, and the address it came from."""
+def routes(
+    endpoints: Mapping[str, Endpoint],
+    documents: Mapping[str, Document],
+    refused: Refused,
+    *,
+    hosts: frozenset[str] = frozenset(),
+) -> ASGIApp:
+    """All surfaces, and `documents` by their paths; with and without a trailing slash, since a redirect would lose the token.
 
-
-def routes(endpoints: Mapping[str, Endpoint], refused: Refused) -> ASGIApp:
-    """All surfaces; with and without a trailing slash, since a redirect would lose the token."""
+    `hosts`: at which the documents are served besides loopback's; a surface's endpoint knows its own.
+    """
     table = [Route(path(name) + end, endpoint=endpoint) for name, endpoint in endpoints.items() for end in ("", "/")]
+    for place, document in documents.items():
+        published = Published(document, hosts, refused)
+        table += [Route(place + end, endpoint=published) for end in ("", "/")]
     return Edge(Router(table, redirect_slashes=False, default=Nowhere(refused)))
 
 
