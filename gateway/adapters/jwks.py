@@ -1,104 +1,107 @@
-"""Where issuers' keys come from: a file or a URL, fetched in the background, never while a request holds the event loop.
+"""Where issuers' keys come from: a file, a URL or what discovery names; fetched in the background, one fetch at a time.
 
-One fetch at a time; what was fetched last stays in use while the issuer is down; an unknown key id asks for a fetch
-ahead of time, throttled, so that a rotation fails nobody and strangers' key ids cost the issuer nothing.
+What was fetched last stays in use while the issuer is down. A token whose key is not known yet waits for the next fetch,
+which comes early but never sooner than `throttle_s` after the last: a rotation fails nobody, and strangers' key ids cost
+the issuer little.
 """
 
 import asyncio
 import hashlib
-import ipaddress
 import logging
 import random
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
-import httpx2
-
+from gateway.adapters.discovery import Discovery
+from gateway.adapters.fetching import MAX_DOCUMENT_BYTES, TIMEOUT_S, Document, Fetcher, SourceFailed
 from gateway.adapters.tasks import Tasks
+from gateway.identity.issuer_metadata import checked_url
 from gateway.identity.signing_keys import BadKeySet, KeySet, read_key_set
 
 log = logging.getLogger("gateway.keys")
 
-MAX_DOCUMENT_BYTES = 512 * 1024
+MAX_WAITING = 256  # requests that wait for one issuer's keys: what strangers can hold by naming keys that do not exist
 
 
 @dataclass(frozen=True, slots=True)
 class KeyTimes:
-    """When keys are fetched. The defaults suit providers that announce a key some minutes before they use it."""
+    """When keys are fetched. Cache-Control may shorten the time between fetches, never lengthen it: a withdrawn key must end."""
 
     refresh_s: float = 300.0
-    throttle_s: float = 10.0  # between fetches that unknown key ids ask for
-    retry_s: float = 1.0  # after a failure, doubled up to `refresh_s`
-    fetch_s: float = 5.0  # for one fetch
-    wait_s: float = 3.0  # that a request waits for a fetch it asked for
+    least_refresh_s: float = 60.0  # however little Cache-Control grants
+    throttle_s: float = (
+        2.0  # between a fetch and the next one that an unknown key id asks for; below `wait_s`, or it waits in vain
+    )
+    retry_s: float = 1.0  # after a failure, doubled up to `max_retry_s`
+    max_retry_s: float = 30.0
+    wait_s: float = 5.0  # that a request waits for a fetch it asked for
 
 
 class Source(Protocol):
     """Reads the raw document. Raises `SourceFailed`."""
 
-    async def read(self) -> bytes: ...
+    async def read(self) -> Document: ...
 
     async def close(self) -> None: ...
-
-
-class SourceFailed(Exception):
-    """The document could not be had; the message is for the operator."""
 
 
 class FileSource:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def read(self) -> bytes:
+    async def read(self) -> Document:
         try:
-            return await asyncio.to_thread(self._path.read_bytes)
+            return Document(await asyncio.to_thread(self._content))
         except OSError as error:
             raise SourceFailed(f"{self._path}: {error.strerror}") from error
 
     async def close(self) -> None:
         return
 
+    def _content(self) -> bytes:
+        with self._path.open("rb") as file:
+            return file.read(MAX_DOCUMENT_BYTES)  # what is cut off is no JSON any more
+
 
 class UrlSource:
-    """https, or http on loopback; no redirect is followed and no proxy of the environment used."""
+    """https, or http on loopback. Raises `ValueError` for any other URL."""
 
-    def __init__(self, url: str, *, timeout_s: float, verify: ssl.SSLContext | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(parts.hostname or "")):
-            raise ValueError(f"{url}: keys are fetched over https only (or http on loopback)")
+    def __init__(self, url: str, fetcher: Fetcher | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
+        checked_url(url, what="jwks_url")
         self._url = url
-        self._timeout_s = timeout_s
-        self._client = httpx2.AsyncClient(
-            verify=verify or ssl.create_default_context(),
-            timeout=timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            headers={"accept": "application/jwk-set+json, application/json"},
-        )
+        self._fetcher = fetcher or Fetcher(timeout_s=timeout_s)
 
-    async def read(self) -> bytes:
-        try:
-            async with asyncio.timeout(self._timeout_s), self._client.stream("GET", self._url) as response:
-                if response.status_code != 200:
-                    raise SourceFailed(f"{self._url}: HTTP {response.status_code}")
-                document = b""
-                async for chunk in response.aiter_bytes():
-                    document += chunk
-                    if len(document) > MAX_DOCUMENT_BYTES:
-                        raise SourceFailed(f"{self._url}: larger than {MAX_DOCUMENT_BYTES} bytes")
-                return document
-        except TimeoutError as error:
-            raise SourceFailed(f"{self._url}: no answer within {self._timeout_s:g} s") from error
-        except httpx2.HTTPError as error:
-            raise SourceFailed(f"{self._url}: {type(error).__name__}") from error
+    async def read(self) -> Document:
+        return await self._fetcher.read(self._url)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._fetcher.close()
+
+
+class DiscoveredSource:
+    """The keys at the `jwks_uri` that the issuer's metadata names."""
+
+    def __init__(self, discovery: Discovery, fetcher: Fetcher) -> None:
+        self._discovery = discovery
+        self._fetcher = fetcher
+
+    async def read(self) -> Document:
+        found = await self._discovery.metadata()
+        if found.jwks_uri is None:
+            self._discovery.expire()
+            raise SourceFailed(f"{found.issuer}: its metadata names no `jwks_uri`")
+        try:
+            return await self._fetcher.read(found.jwks_uri)
+        except SourceFailed:
+            self._discovery.expire()  # the keys may have moved
+            raise
+
+    async def close(self) -> None:
+        await self._discovery.close()
+        await self._fetcher.close()
 
 
 class KeyRing:
@@ -111,9 +114,14 @@ class KeyRing:
         self._tasks = Tasks()
         self._wanted = asyncio.Event()
         self._fetched = asyncio.Event()  # replaced after each fetch, so that waiters see exactly the next one
-        self._last_fetch_s = float("-inf")
+        self._begun = 0  # fetches; all but the last have ended, and that one has unless `_fetching`
+        self._fetching = False
+        self._waiting = 0
+        self._began_s = float("-inf")
+        self._renewed_s: float | None = None
         self.keys: KeySet | None = None
         self.failure: str | None = None  # of the last fetch, for readiness and doctor
+        self.failures = 0  # fetches that failed, since the start
 
     def start(self) -> None:
         self._tasks.spawn(self._keep_fresh(), "issuer keys")
@@ -122,56 +130,77 @@ class KeyRing:
         await self._tasks.close()
         await self._source.close()
 
-    async def renewed(self) -> KeySet | None:
-        """The keys after a fetch asked for now; as they are if one was made a moment ago, or takes too long."""
-        first = self.keys is None and self.failure is None
-        if not first and self._clock_s() - self._last_fetch_s < self._times.throttle_s:
+    @property
+    def age_s(self) -> float | None:
+        """Since the issuer last confirmed these keys; None: it never did."""
+        return None if self._renewed_s is None else self._clock_s() - self._renewed_s
+
+    async def renewed(self, fits: Callable[[KeySet], bool] = lambda keys: False) -> KeySet | None:
+        """The keys after a fetch that begins from now on, or an earlier one's if they `fits`.
+
+        As they are, if no fetch may begin soon: one has just failed, or too many wait already.
+        """
+        known = self.keys is not None
+        if (known and self._waiting >= MAX_WAITING) or not self._soon():
             return self.keys
-        fetched = self._fetched
+        awaited = self._begun + (0 if self._fetching and not known else 1)  # nothing known: the one under way will do
         self._wanted.set()
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._times.wait_s):
-                await fetched.wait()
+                while self._begun - self._fetching < awaited:
+                    await self._fetched.wait()
+                    if self.keys is not None and fits(self.keys):
+                        break
         except TimeoutError:
             log.warning("issuer keys: a request waited %g s for them in vain", self._times.wait_s)
+        finally:
+            self._waiting -= 1
         return self.keys
+
+    def _soon(self) -> bool:
+        """Whether the next fetch is worth waiting for."""
+        if self._fetching or self._begun == 0:
+            return True
+        due_in_s = self._began_s + self._times.throttle_s - self._clock_s()
+        return due_in_s <= 0 or (self.failure is None and due_in_s < self._times.wait_s)
 
     async def _keep_fresh(self) -> None:
         failures = 0
         while True:
             self._wanted.clear()
-            failures = 0 if await self._fetch() else failures + 1
+            granted_s = await self._fetch()
+            failures = 0 if self.failure is None else failures + 1
             pause_s = self._times.refresh_s
             if failures:
-                pause_s = min(pause_s, self._times.retry_s * 2 ** min(failures - 1, 16))
+                pause_s = min(pause_s, self._times.max_retry_s, self._times.retry_s * 2 ** min(failures - 1, 16))
+            elif granted_s is not None:
+                pause_s = min(pause_s, max(granted_s, self._times.least_refresh_s))
             try:
                 async with asyncio.timeout(pause_s * random.uniform(0.9, 1.1)):  # noqa: S311 — only spreads the fetches
                     await self._wanted.wait()
             except TimeoutError:
                 continue
+            await asyncio.sleep(self._began_s + self._times.throttle_s - self._clock_s())
 
-    async def _fetch(self) -> bool:
+    async def _fetch(self) -> float | None:
+        """For how long the answer may be kept, if it says so."""
+        self._begun, self._fetching, self._began_s = self._begun + 1, True, self._clock_s()
+        granted_s = None
         try:
             document = await self._source.read()
-            digest = hashlib.sha256(document).hexdigest()
+            granted_s = document.max_age_s
+            digest = hashlib.sha256(document.body).hexdigest()
             if self.keys is None or self.keys.digest != digest:
-                self.keys = read_key_set(document, digest=digest)
+                self.keys = read_key_set(document.body, digest=digest)
                 for line in self.keys.unfit:
                     log.warning("issuer keys: %s", line)
-            self.failure = None
+            self.failure, self._renewed_s = None, self._clock_s()
         except (SourceFailed, BadKeySet) as error:
             self.failure = str(error)
+            self.failures += 1
             log.warning("issuer keys not renewed, the last ones stay in use: %s", error)
-        self._last_fetch_s = self._clock_s()
+        self._fetching = False
         fetched, self._fetched = self._fetched, asyncio.Event()
         fetched.set()
-        return self.failure is None
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return granted_s

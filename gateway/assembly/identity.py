@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gateway.adapters.authenticator import AccessTokens, ApiKeys, Front, SurfaceAccess
-from gateway.adapters.jwks import FileSource, KeyRing, KeyTimes, UrlSource
+from gateway.assembly.issuers import key_ring
 from gateway.identity.api_keys import ApiKey
 from gateway.identity.grant import NamesUsers
 from gateway.identity.tokens import TrustedIssuer
@@ -17,7 +17,7 @@ from gateway.settings.model import Settings
 def access_tokens(issuers: Sequence[Issuer]) -> AccessTokens:
     """Raises `SettingsError`."""
     try:
-        return AccessTokens([(_trusted(each), _key_ring(each)) for each in issuers])
+        return AccessTokens([(_trusted(each), key_ring(each)) for each in issuers])
     except ValueError as error:
         raise SettingsError(f"identity.issuers: {error}") from error
 
@@ -69,11 +69,3 @@ def _trusted(issuer: Issuer) -> TrustedIssuer:
         leeway_s=issuer.leeway_s,
         any_typ=issuer.any_typ,
     )
-
-
-def _key_ring(issuer: Issuer) -> KeyRing:
-    if issuer.jwks_file is not None:
-        return KeyRing(FileSource(issuer.jwks_file), KeyTimes(refresh_s=1.0))  # a key taken out of a file is out at once
-    times = KeyTimes()
-    assert issuer.jwks_url is not None
-    return KeyRing(UrlSource(issuer.jwks_url, timeout_s=times.fetch_s), times)

@@ -32,8 +32,12 @@ class Issuer(Closed):
     algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...] = (
         Field(default=("RS256", "ES256"), min_length=1, description="accepted signature algorithms")
     )
-    jwks_url: str | None = Field(default=None, description="where its keys are (https, or http on loopback)")
-    jwks_file: Path | None = Field(default=None, description="or a file with them")
+    jwks_url: str | None = Field(default=None, description="where its keys are; default: what its metadata says (discovery)")
+    jwks_file: Path | None = Field(default=None, description="or a file with its keys, read again every second")
+    discovery_url: str | None = Field(
+        default=None, description="where its metadata is, if not at a well-known place below `issuer` (OpenID Connect, RFC 8414)"
+    )
+    tls_ca: Path | None = Field(default=None, description="certificates (PEM) to trust for its servers, instead of the system's")
     groups_claim: str = Field(default="groups", description="claim that holds the subject's groups")
     scopes_claim: str = Field(default="scope", description="claim that holds the scopes")
     agent_claim: str = Field(default="client_id", description="claim that names the OAuth client")
@@ -43,8 +47,10 @@ class Issuer(Closed):
 
     @model_validator(mode="after")
     def one_source(self) -> "Issuer":
-        if (self.jwks_url is None) == (self.jwks_file is None):
-            raise ValueError("name exactly one of `jwks_url` and `jwks_file`")
+        if self.jwks_url is not None and self.jwks_file is not None:
+            raise ValueError("name one of `jwks_url` and `jwks_file`, or neither to have the keys discovered")
+        if self.jwks_file is not None and self.discovery_url is not None:
+            raise ValueError("`jwks_file` and `discovery_url` do not go together: the keys are in the file")
         return self
 
 

@@ -16,6 +16,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from gateway.adapters.authenticator import AccessTokens, ApiKeys, Front, SurfaceAccess
+from gateway.adapters.fetching import Document
 from gateway.adapters.jwks import FileSource, KeyRing, KeyTimes, UrlSource
 from gateway.errors import Kind, Refusal
 from gateway.identity.api_keys import ApiKey, issued
@@ -34,7 +35,7 @@ TRUSTED_KEY, TRUSTED_SHA256 = issued("desk", bytes(range(1, 33)))
 TRUSTED = ApiKey("desk", bytes.fromhex(TRUSTED_SHA256), "desk", names_users=NamesUsers(ISSUER, ("support",)))
 RULES = TrustedIssuer(ISSUER, frozenset({AUDIENCE}))
 SURFACES = {"default": SurfaceAccess(scopes=("mcp:read",)), "open": SurfaceAccess(anonymous=True)}
-PROMPT = KeyTimes(refresh_s=60, throttle_s=0.0, retry_s=0.05, fetch_s=3, wait_s=3)
+PROMPT = KeyTimes(refresh_s=60, throttle_s=0.0, retry_s=0.05, wait_s=3)
 
 
 def _key_set(**keys: rsa.RSAPrivateKey) -> dict[str, Any]:
@@ -257,7 +258,7 @@ def test_a_slow_issuer_never_holds_the_event_loop(httpserver: HTTPServer) -> Non
             return Response(json.dumps(_key_set(old=OLD)))
 
         httpserver.expect_request("/jwks").respond_with_handler(slow)
-        tokens = _tokens(UrlSource(httpserver.url_for("/jwks"), timeout_s=10), KeyTimes(wait_s=10, fetch_s=10))
+        tokens = _tokens(UrlSource(httpserver.url_for("/jwks"), timeout_s=10), KeyTimes(wait_s=10))
         front = _front(tokens)
         waiting = asyncio.ensure_future(_caller(front, _token()))
         await _until(asked.is_set)
@@ -354,8 +355,8 @@ class _Fixed:
     def __init__(self, document: bytes) -> None:
         self._document = document
 
-    async def read(self) -> bytes:
-        return self._document
+    async def read(self) -> Document:
+        return Document(self._document)
 
     async def close(self) -> None:
         return
