@@ -147,9 +147,11 @@ _organisation_withholdings := {refusal |
 
 # --- what the gateway owes --------------------------------------------------------------------------------------------
 
-_obligations := {duty | some duty in _duties; not duty.rule in exceptions.observing}
+_obligations := _duties if {
+	count(exceptions.observing) == 0
+} else := {duty | some duty in _duties; not duty.rule in exceptions.observing}
 
-_duties := {duty | some duties in [_server_duties, _organisation_duties, _inspections]; some duty in duties}
+_duties := (_server_duties | _organisation_duties) | _inspections
 
 _server_duties := {duty |
 	some backend, mine in _owned

@@ -20,7 +20,11 @@ scoped(rule, details, scopes) := object.union(detailed(rule, details), {"scopes"
 
 # METADATA
 # title: A duty for all items of the rule's author
-duty(rule, type, properties) := {"type": type, "code": _code(rule), "properties": properties}
+duty(rule, type, properties) := {
+	"type": type,
+	"code": object.get(rule, ["custom", "code"], "unnamed_rule"),
+	"properties": properties,
+}
 
 # METADATA
 # title: A duty for some of them
