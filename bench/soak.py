@@ -26,6 +26,7 @@ LAPS = 20
 WARM_LAPS = LAPS // 5
 MAX_GROWTH = 1.1  # of resident memory, from the first quarter of the laps after the warm-up to the last
 MAX_MORE_DESCRIPTORS = CONCURRENCY  # a pool of connections to a backend may still grow by one for each of us
+REFRESH_S = 5.0  # many fetches of the catalog in the warm-up and after it: they make garbage by the thousand items
 ANSWER_S = 30.0  # for one answer; later is a failure, not a slow machine
 SETTLE_LOOK_S = 0.25  # for the gateway to notice that its clients have gone
 SETTLE_LOOKS = 20
@@ -62,7 +63,7 @@ async def main() -> int:
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--minutes", type=float, default=30.0, help="fail when it takes longer (default: %(default)g)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="mcp-gateway-soak-") as folder, stack(Path(folder)) as running:
+    with tempfile.TemporaryDirectory(prefix="mcp-gateway-soak-") as folder, stack(Path(folder), refresh_s=REFRESH_S) as running:
         try:
             async with asyncio.timeout(options.minutes * 60):
                 samples = await laps(running, options.calls)

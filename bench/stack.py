@@ -70,7 +70,8 @@ class Stack:
 
 
 @contextmanager
-def stack(folder: Path) -> Iterator[Stack]:
+def stack(folder: Path, *, refresh_s: float = 60.0) -> Iterator[Stack]:
+    """`refresh_s`: how often the catalog is fetched anew."""
     with ExitStack() as stopping:
         backends: dict[str, Target] = {}
         for name, tools in BACKENDS.items():
@@ -79,7 +80,7 @@ def stack(folder: Path) -> Iterator[Stack]:
             backends[name] = Target("127.0.0.1", int(first_line(process, log, "port").split()[1]), "/mcp")
         secret = secrets.token_urlsafe(32)
         settings = folder / "gateway.yaml"
-        settings.write_text(yaml.safe_dump(_settings(folder, backends, secret)))
+        settings.write_text(yaml.safe_dump({**_settings(folder, backends, secret), "catalog": {"refresh_s": refresh_s}}))
         pin = [sys.executable, "-m", "gateway.cli", "catalog", "pin", "--settings", str(settings)]
         subprocess.run(pin, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         process = started(["-m", "gateway.cli", "serve", "--settings", str(settings)], folder / "gateway.log", stopping)
