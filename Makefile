@@ -40,8 +40,8 @@ policy: .venv/.ready ## format, types, tests with coverage and lint of the polic
 	@$(OPA_BINARY) fmt --fail --list policies policy_tests deploy/opa
 	@$(OPA_BINARY) check --strict --schema schemas --capabilities $(CAPABILITIES) policies
 	@$(OPA_BINARY) check --strict --schema schemas policies policy_tests deploy/opa
-	@$(OPA_BINARY) test --fail-on-empty --schema schemas policies policy_tests deploy/opa
-	@$(OPA_BINARY) test --coverage --format json policies policy_tests deploy/opa > .coverage-policy.json
+	@$(OPA_BINARY) test --timeout 60s --fail-on-empty --schema schemas policies policy_tests deploy/opa
+	@$(OPA_BINARY) test --timeout 60s --coverage --format json policies policy_tests deploy/opa > .coverage-policy.json
 	@$(PYTHON) -c 'import json, sys; files = json.load(open(".coverage-policy.json"))["files"]; \
 		missed = [f"{name}: no test reaches line " + ", ".join(str(row) for row in sorted({part["start"]["row"] for part in each["not_covered"]})) \
 		for name, each in sorted(files.items()) if each.get("not_covered")]; sys.exit("\n".join(missed) or 0)'

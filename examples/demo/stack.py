@@ -92,7 +92,7 @@ def _server(name: str, folder: Path, stopping: ExitStack) -> int:
 
 
 def started(arguments: list[str], log: Path, stopping: ExitStack) -> "subprocess.Popen[str]":
-    sink = stopping.enter_context(log.open("w"))
+    sink = stopping.enter_context(log.open("a"))
     process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=sink, text=True)
     stopping.callback(_end, process)
     return process

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -10,6 +11,7 @@ from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.snapshot import Snapshot
 
 MAX_FINDINGS = 50
+MAX_NAMES = 20  # of those that would be right where a wrong one stands
 PLAIN = re.compile(r"(?P<file>[^\s:]+\.(?:rego|json|ya?ml)):(?P<line>\d+)?:?\s*(?P<message>.*)", re.S)
 
 
@@ -22,6 +24,7 @@ class _Error(msgspec.Struct):
     message: str
     code: str = ""
     location: _Location = msgspec.field(default_factory=_Location)
+    details: Any = None  # of a type error the names that would be right there; of others anything
 
 
 class _Report(msgspec.Struct):
@@ -65,6 +68,9 @@ def _findings(done: Completed) -> tuple[Finding, ...]:
 
 def _finding(error: _Error) -> Finding:
     message = f"{error.code}: {error.message}" if error.code else error.message
+    right = error.details.get("oneOf") if isinstance(error.details, dict) else None
+    if isinstance(right, list) and right:
+        message += f" (there are: {', '.join(str(name) for name in right[:MAX_NAMES])}{', …' if len(right) > MAX_NAMES else ''})"
     if error.location.file:
         return Finding(error.location.file.removeprefix("./"), error.location.row, message)
     return _plain(message)

@@ -14,7 +14,7 @@ import data.mcp.lib.item
 import data.mcp.lib.subject
 
 # METADATA
-# title: '{tool} may destroy data, and you are in none of the groups that may call such tools'
+# title: '{tool} may destroy data or is unlabelled, and you are in none of the groups that may call such tools'
 # custom:
 #   code: destructive_tool
 deny contains finding.detailed(rego.metadata.rule(), {"tool": object.get(input.resources[0], "public_name", "the tool")}) if {

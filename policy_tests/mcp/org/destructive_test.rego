@@ -32,7 +32,7 @@ test_only_a_label_makes_a_tool_harmless[name] if {
 		tc.refused
 		refusal := {
 			"code": "destructive_tool",
-			"message": "{tool} may destroy data, and you are in none of the groups that may call such tools",
+			"message": "{tool} may destroy data or is unlabelled, and you are in none of the groups that may call such tools",
 			"details": {"tool": "crm__a"},
 		}
 	}

@@ -135,7 +135,7 @@ BROKEN = {
     "syntax error": (RULES, "_visible := [", "_visible := [[", "rego_parse_error"),
     "unknown function": (RULES, "_visible := [position |", "_visible := [position | frobnicate(1);", "rego_type_error"),
     "unsafe variable": (RULES, "_visible := [position |", "_visible := [unknown |", "rego_unsafe_var_error"),
-    "a misspelt field": (RULES, "resource.backend", "resource.bakcend", "undefined ref"),
+    "a misspelt field": (RULES, "resource.backend", "resource.bakcend", "(there are: backend)"),
     "a rule out of its place": (RULES, "package mcp.authz", "package mcp.auth", ""),
     "a template string": (RULES, '"allowed": _visible', '"allowed": $"{_visible}"', "template strings"),
     "a misspelt key in the facts": ("mcp/facts/data.yaml", "version: 1", "version: 1\nblock: []", "blocks"),
