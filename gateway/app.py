@@ -25,7 +25,7 @@ from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.listen import Listeners
 from gateway.exchange.memory import ListMemory, Redactors, Validators
 from gateway.exchange.parts import Bounds, Ports
-from gateway.front import protocol
+from gateway.front import metadata, protocol
 from gateway.front.endpoint import Door, Endpoint
 from gateway.front.protocol import BoundedProtocol, Ending
 from gateway.front.routing import routes
@@ -42,8 +42,10 @@ SWEEP_S = 10.0
 class Gateway:
     """Everything that runs in one process, from `start` to `close`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, public_url: str) -> None:
+        """`public_url`: by which clients reach it; every surface's URI begins with it."""
         self._settings = settings
+        rooms = [listening.room(settings, name, public_url) for name in settings.surfaces]
         self._tasks = Tasks()
         self._listeners = Listeners(self._unwatch)
         self._metrics = Metrics(Words(methods=[each.name for each in METHODS], backends=tuple(settings.backends)))
@@ -80,7 +82,7 @@ class Gateway:
         )
         door = Door(
             ports=ports,
-            authenticator=identity.authenticator(settings, self._tokens),
+            authenticator=identity.authenticator(settings, self._tokens, rooms),
             sessions=self._sessions,
             concurrency=self._concurrency,
             listeners=self._listeners,
@@ -90,8 +92,9 @@ class Gateway:
             body_timeout_s=limits.body_timeout_s,
             keep_alive_s=limits.keep_alive_s,
         )
-        endpoints = {name: Endpoint(door, name, frozenset(surface.groups)) for name, surface in settings.surfaces.items()}
-        self.front = routes(endpoints, {}, self._refused, hosts=door.hosts)
+        endpoints = {room.surface: Endpoint(door, room) for room in rooms}
+        documents = metadata.documents(listening.resources(settings, public_url))
+        self.front = routes(endpoints, documents, self._refused, hosts=door.hosts)
         self.operations = Operations(metrics=self._metrics.exposition, checks=self.checks)
 
     async def start(self) -> None:

@@ -14,9 +14,9 @@ import yaml
 from gateway import pinning
 from gateway.adapters.audit.files import AuditBusy
 from gateway.app import Gateway
-from gateway.assembly import whole
+from gateway.assembly import listening, whole
 from gateway.errors import Unrecorded
-from gateway.front.serving import CannotListen, Listener, serve
+from gateway.front.serving import Listener, serve
 from gateway.identity.api_keys import SECRET_BYTES, issued
 from gateway.settings.load import SettingsError, load
 from gateway.settings.model import Settings
@@ -110,16 +110,18 @@ def create_key(
 async def _serve(settings: Settings) -> None:
     """Raises `SettingsError`, `AuditBusy`, `Unrecorded` or `OSError`."""
     whole.check(settings)
-    gateway = Gateway(settings)
     listen, operations = settings.listen, settings.operations
-    front = Listener(gateway.front, listen.host, listen.port, listen.tls_cert, listen.tls_key, gateway.connections())
-    behind = Listener(gateway.operations, operations.host, operations.port)
-    try:
-        await serve(front, behind, start=gateway.start, before_end=gateway.end_streams)
-    except CannotListen as error:
-        raise SettingsError(f"{'listen' if error.listener is front else 'operations'}: cannot listen on {error}") from error
-    finally:
-        await gateway.close()
+    with (
+        listening.bound("listen", listen.host, listen.port) as front_socket,
+        listening.bound("operations", operations.host, operations.port) as operations_socket,
+    ):
+        gateway = Gateway(settings, listening.public_url(settings, front_socket.getsockname()[1]))
+        front = Listener(gateway.front, front_socket, listen.host, listen.tls_cert, listen.tls_key, gateway.connections())
+        behind = Listener(gateway.operations, operations_socket, operations.host)
+        try:
+            await serve(front, behind, start=gateway.start, before_end=gateway.end_streams)
+        finally:
+            await gateway.close()
 
 
 def _placed(path: Path, error: SettingsError) -> str:

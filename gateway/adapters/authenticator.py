@@ -15,7 +15,7 @@ from gateway.adapters.jwks import KeyRing
 from gateway.errors import Kind, Refusal
 from gateway.identity import api_keys, tokens
 from gateway.identity.api_keys import ApiKey
-from gateway.identity.challenge import challenge, metadata_url, surface_path
+from gateway.identity.challenge import challenge
 from gateway.identity.claims import granted
 from gateway.identity.credential import as_end_user, bearer
 from gateway.identity.grant import ANONYMOUS, CANARY_ISSUER, Grant, Rejected
@@ -116,6 +116,7 @@ class SurfaceAccess:
 
     anonymous: bool = False
     scopes: tuple[str, ...] = ()  # what a client should ask its authorization server for
+    resource_metadata: str | None = None  # URL of the document that says which servers those are; None: there are none
 
 
 class Front:
@@ -127,13 +128,11 @@ class Front:
         surfaces: Mapping[str, SurfaceAccess],
         *,
         end_user_header: str = "X-End-User",
-        public_url: str | None = None,
         clock_s: Callable[[], float] = time.time,
     ) -> None:
         self._methods = tuple(methods)
         self._surfaces = dict(surfaces)
         self._end_user_header = end_user_header
-        self._public_url = public_url
         self._clock_s = clock_s
 
     async def authenticate(self, presented: Presented, *, surface: str) -> Caller:
@@ -148,7 +147,7 @@ class Front:
             if grant.subject.identity.issuer == CANARY_ISSUER:
                 raise Rejected("issuer", "The token's issuer is not trusted here.")
         except Rejected as rejected:
-            raise self._refusal(rejected, surface, access, token_sent=token_sent) from rejected
+            raise self._refusal(rejected, access, token_sent=token_sent) from rejected
         return Caller(grant.subject, grant.agent_id, presented.peer_ip, grant.surfaces, grant.expires_at_s)
 
     async def _grant(self, token: str | None, access: SurfaceAccess) -> Grant:
@@ -161,13 +160,13 @@ class Front:
                 return await method.verified(token, now_s=self._clock_s())
         raise Rejected("unrecognised", "This kind of token is not accepted here.")
 
-    def _refusal(self, rejected: Rejected, surface: str, access: SurfaceAccess, *, token_sent: bool) -> Refusal:
+    def _refusal(self, rejected: Rejected, access: SurfaceAccess, *, token_sent: bool) -> Refusal:
         blame_token = token_sent and rejected.cause != "keys_unavailable"  # or clients would throw a good token away
         said = challenge(
             error="invalid_token" if blame_token else None,
             description=rejected.message,
             scopes=access.scopes,
-            resource_metadata=None if self._public_url is None else metadata_url(self._public_url, surface_path(surface)),
+            resource_metadata=access.resource_metadata,
         )
         return Refusal(Kind.UNAUTHENTICATED, rejected.message, cause=rejected.cause, headers={"WWW-Authenticate": said})
 

@@ -1,10 +1,11 @@
 """Who asks: from settings to the authenticator."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from gateway.adapters.authenticator import AccessTokens, ApiKeys, Front, SurfaceAccess
 from gateway.assembly.issuers import key_ring
+from gateway.front.endpoint import Room
 from gateway.identity.api_keys import ApiKey
 from gateway.identity.grant import NamesUsers
 from gateway.identity.tokens import TrustedIssuer
@@ -22,11 +23,17 @@ def access_tokens(issuers: Sequence[Issuer]) -> AccessTokens:
         raise SettingsError(f"identity.issuers: {error}") from error
 
 
-def authenticator(settings: Settings, tokens: AccessTokens) -> Front:
+def authenticator(settings: Settings, tokens: AccessTokens, rooms: Iterable[Room]) -> Front:
     """Raises `SettingsError`."""
-    surfaces = {name: SurfaceAccess(anonymous=surface.anonymous) for name, surface in settings.surfaces.items()}
-    header = settings.identity.end_user_header
-    return Front((api_keys(settings), tokens), surfaces, end_user_header=header, public_url=settings.listen.public_url)
+    surfaces = {
+        room.surface: SurfaceAccess(
+            anonymous=settings.surfaces[room.surface].anonymous,
+            scopes=settings.surfaces[room.surface].scopes,
+            resource_metadata=room.resource_metadata,
+        )
+        for room in rooms
+    }
+    return Front((api_keys(settings), tokens), surfaces, end_user_header=settings.identity.end_user_header)
 
 
 def api_keys(settings: Settings) -> ApiKeys:

@@ -1,11 +1,59 @@
-"""Where clients are listened to: TLS, names that are ours, and how much a request may hold."""
+"""Where clients are listened to: TLS, names that are ours, what each surface tells of itself, how much a request may hold."""
 
+import socket
 import ssl
 from urllib.parse import urlsplit
 
+from gateway.front import serving
+from gateway.front.endpoint import Room
+from gateway.identity.challenge import metadata_url, surface_path
+from gateway.identity.metadata import ProtectedResource
 from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
 from gateway.wire.limits import BodyLimits
+
+
+def bound(setting: str, host: str, port: int) -> socket.socket:
+    """The address is ours from here on. Raises `SettingsError`."""
+    try:
+        return serving.bound(host, port)
+    except OSError as error:
+        raise SettingsError(f"{setting}: cannot listen on {host}:{port}: {(error.strerror or str(error)).lower()}") from error
+
+
+def public_url(settings: Settings, port: int) -> str:
+    """The URL that clients use, when we listen on `port`; every surface's URI begins with it."""
+    listen = settings.listen
+    if listen.public_url is not None:
+        return listen.public_url
+    return serving.url(listen.host, port, tls=listen.tls_cert is not None)
+
+
+def resources(settings: Settings, public_url: str) -> dict[str, ProtectedResource]:
+    """What each surface tells clients that want to log in; a surface that no authorization server speaks for tells nothing."""
+    servers = tuple(each.issuer for each in settings.identity.issuers if each.advertise)
+    if not servers:
+        return {}
+    return {
+        name: ProtectedResource(
+            uri=public_url + surface_path(name),
+            name=settings.server_name if name == "default" else f"{settings.server_name}: {name}",
+            authorization_servers=servers,
+            scopes=surface.scopes,
+            documentation=surface.documentation,
+        )
+        for name, surface in settings.surfaces.items()
+    }
+
+
+def room(settings: Settings, surface: str, public_url: str) -> Room:
+    """What is one surface's own at the front."""
+    told = surface in resources(settings, public_url)
+    return Room(
+        surface=surface,
+        groups=frozenset(settings.surfaces[surface].groups),
+        resource_metadata=metadata_url(public_url, surface_path(surface)) if told else None,
+    )
 
 
 def check_tls(settings: Settings) -> None:

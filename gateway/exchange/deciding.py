@@ -147,6 +147,7 @@ def _step_up(x: Exchange, ruled: StepUp) -> Refusal:
         error="insufficient_scope",
         description="the policy allows this to a token with more scopes",
         scopes=dict.fromkeys((*held, *ruled.scopes)),
+        resource_metadata=x.resource_metadata,
     )
     return Refusal(
         Kind.INSUFFICIENT_SCOPE,

@@ -57,6 +57,7 @@ class Exchange:
     started_ns: int  # wall clock, for the record and the document
     started_s: float = field(default_factory=time.perf_counter)
     session: Session | None = None  # legacy only
+    resource_metadata: str | None = None  # URL where a client reads how to get a token with more scopes
 
     @property
     def progress_token(self) -> int | str | None:

@@ -55,6 +55,15 @@ class Door:
     keep_alive_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is one surface's own."""
+
+    surface: str
+    groups: frozenset[str] = frozenset()  # only their members come in; empty: everybody
+    resource_metadata: str | None = None  # URL of its document (RFC 9728); None: no authorization server speaks for it
+
+
 @dataclass(slots=True)
 class Heard:
     """As much of a request as is known so far: what a refusal's record and answer can say."""
@@ -71,10 +80,10 @@ class Heard:
 class Endpoint:
     """The ASGI application of one surface."""
 
-    def __init__(self, door: Door, surface: str, groups: frozenset[str]) -> None:
+    def __init__(self, door: Door, room: Room) -> None:
         self._door = door
-        self._surface = surface
-        self._groups = groups
+        self._room = room
+        self._surface = room.surface
         self._running: dict[RunningKey, Running] = {}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -95,7 +104,7 @@ class Endpoint:
         heard.era = "modern" if ("mcp-protocol-version", MODERN_VERSIONS[0]) in head.headers else "legacy"  # until it is judged
         presented = Presented(head.headers, head.method, heard.source_ip, client_certificate(scope))
         caller = heard.caller = await door.authenticator.authenticate(presented, surface=self._surface)
-        check_surface(caller, self._surface, groups=self._groups)
+        check_surface(caller, self._surface, groups=self._room.groups)
         if head.method == "POST":
             await self._posted(head, receive, send, heard, caller)
         elif head.method in {"GET", "DELETE"} and head.one(SESSION_HEADER) and heard.era == "legacy":
@@ -148,6 +157,7 @@ class Endpoint:
             trace_id=trace_id(message),
             started_ns=door.ports.now_ns(),
             session=session,
+            resource_metadata=self._room.resource_metadata,
         )
         if method.name == "server/discover":
             # Never busy: clients take any error to their first question for a server of the legacy era, and stay with that.

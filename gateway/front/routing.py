@@ -10,16 +10,10 @@ from gateway.errors import Kind, Refusal
 from gateway.front.documents import Document, Published, Refused
 from gateway.front.endpoint import Endpoint
 from gateway.front.responding import write
+from gateway.identity.challenge import surface_path
 from gateway.wire import jsonrpc
 
 log = logging.getLogger("gateway.front")
-
-DEFAULT = "default"
-
-
-def path(surface: str) -> str:
-    """The URL path of a surface: /mcp for `default`, /mcp/<name> for the others."""
-    return "/mcp" if surface == DEFAULT else f"/mcp/{surface}"
 
 
 def routes(
@@ -33,7 +27,7 @@ def routes(
 
     `hosts`: at which the documents are served besides loopback's; a surface's endpoint knows its own.
     """
-    table = [Route(path(name) + end, endpoint=endpoint) for name, endpoint in endpoints.items() for end in ("", "/")]
+    table = [Route(surface_path(name) + end, endpoint=endpoint) for name, endpoint in endpoints.items() for end in ("", "/")]
     for place, document in documents.items():
         published = Published(document, hosts, refused)
         table += [Route(place + end, endpoint=published) for end in ("", "/")]

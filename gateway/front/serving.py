@@ -21,8 +21,8 @@ GRACE_S = 10  # what is under way may finish; then connections are closed
 @dataclass(frozen=True, slots=True)
 class Listener:
     app: ASGIApp
-    host: str
-    port: int
+    bound: socket.socket  # nobody is let in before `serve` listens
+    host: str  # as the operator names it
     tls_cert: Path | None = None
     tls_key: Path | None = None
     protocol: type[BoundedProtocol] = BoundedProtocol
@@ -36,23 +36,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-class CannotListen(Exception):
-    """An address that cannot be had: taken, not ours, or no address."""
-
-    def __init__(self, listener: Listener, error: OSError) -> None:
-        super().__init__(f"{listener.host}:{listener.port}: {(error.strerror or str(error)).lower()}")
-        self.listener = listener
-
-
 async def serve(
     front: Listener, operations: Listener, *, start: Callable[[], Awaitable[None]], before_end: Callable[[], None]
 ) -> None:
     """Serve until SIGINT or SIGTERM. Prints `gateway ready {…}` once both listen; `before_end` ends the open streams.
-
-    The addresses are taken before `start` begins anything. Raises `CannotListen`.
+    The addresses were taken before `start` begins anything.
     """
-    sockets = [_bound(front), _bound(operations)]
     await start()
+    sockets = [front.bound, operations.bound]
     for each in sockets:
         each.listen(BACKLOG)
     servers = [_server(front, 5), _server(operations, 5)]
@@ -62,7 +53,7 @@ async def serve(
         loop.add_signal_handler(number, stopping.set)
     running = [asyncio.ensure_future(server.serve(sockets=[bound])) for server, bound in zip(servers, sockets, strict=True)]
     stop = asyncio.ensure_future(stopping.wait())
-    print("gateway ready " + json.dumps(_urls(front, operations, sockets)), flush=True)
+    print("gateway ready " + json.dumps(_urls(front, operations)), flush=True)
     await asyncio.wait([stop, *running], return_when=asyncio.FIRST_COMPLETED)
     before_end()
     for server in servers:
@@ -91,20 +82,27 @@ def _server(listener: Listener, keep_alive_s: int) -> _Server:
     )
 
 
-def _bound(listener: Listener) -> socket.socket:
-    """The address is ours; nobody is let in before `listen`."""
-    bound = socket.socket(socket.AF_INET6 if ":" in listener.host else socket.AF_INET, socket.SOCK_STREAM)
+def bound(host: str, port: int) -> socket.socket:
+    """The address is ours; nobody is let in yet. Raises `OSError`: it is taken, not ours, or no address."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((listener.host, listener.port))
-    except OSError as error:
+        bound.bind((host, port))
+    except OSError:
         bound.close()
-        raise CannotListen(listener, error) from error
+        raise
     return bound
 
 
-def _urls(front: Listener, operations: Listener, sockets: list[socket.socket]) -> dict[str, str]:
-    scheme = "https" if front.tls_cert else "http"
-    hosts = [f"[{each.host}]" if ":" in each.host else each.host for each in (front, operations)]
-    ports = [bound.getsockname()[1] for bound in sockets]
-    return {"mcp": f"{scheme}://{hosts[0]}:{ports[0]}/mcp", "operations": f"http://{hosts[1]}:{ports[1]}"}
+def url(host: str, port: int, *, tls: bool) -> str:
+    """Where one listens, as a URL in its canonical form: the port that the scheme implies is left out."""
+    scheme, implied = ("https", 443) if tls else ("http", 80)
+    place = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{place}" + ("" if port == implied else f":{port}")
+
+
+def _urls(front: Listener, operations: Listener) -> dict[str, str]:
+    front_url, operations_url = (
+        url(each.host, each.bound.getsockname()[1], tls=each.tls_cert is not None) for each in (front, operations)
+    )
+    return {"mcp": front_url + "/mcp", "operations": operations_url}

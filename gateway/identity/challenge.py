@@ -29,6 +29,7 @@ def metadata_url(public_url: str, path: str) -> str:
 
 
 def surface_path(surface: str) -> str:
+    """The URL path of a surface: /mcp for `default`, /mcp/<name> for the others."""
     return "/mcp" if surface == "default" else f"/mcp/{surface}"
 
 

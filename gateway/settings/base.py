@@ -9,6 +9,9 @@ BackendName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,23}$")]
 SurfaceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 — to be told from addresses that somebody can connect to
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+Scope = Annotated[str, Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$")]  # RFC 6749 3.3
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 
 

@@ -43,6 +43,9 @@ class Issuer(Closed):
     agent_claim: str = Field(default="client_id", description="claim that names the OAuth client")
     claims: tuple[str, ...] = Field(default=(), description="further claims that policies may read")
     leeway_s: float = Field(default=30, ge=0, le=300, description="clock difference that is forgiven")
+    advertise: bool = Field(
+        default=True, description="clients are sent to it to log in (RFC 9728 metadata); false for an issuer of workloads only"
+    )
     any_typ: bool = Field(default=False, description="accept tokens whose `typ` is not at+jwt (RFC 9068 wants it)")
 
     @model_validator(mode="after")

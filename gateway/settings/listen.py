@@ -1,10 +1,34 @@
 """Where the gateway listens, and how much it takes from a caller."""
 
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from gateway.settings.base import Closed, Count, Seconds
+from gateway.settings.base import LOOPBACK, Closed, Count, Seconds
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def _base_url(url: str) -> str:
+    """The URL in its canonical form (RFC 3986 6.2): every resource's URI begins with it, and URIs are compared as text."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError("not a URL") from error
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("must begin with https://, or http:// and a loopback address, and name a host")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be a scheme, a host and maybe a port: the gateway's paths (/mcp, /.well-known) begin at the root")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("must be https: clients send their tokens there (http is for loopback only)")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port in {None, DEFAULT_PORTS[parts.scheme]} else f":{port}")
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 class Listen(Closed):
@@ -12,7 +36,11 @@ class Listen(Closed):
 
     host: str = Field(default="127.0.0.1", description="address to bind; beyond loopback it needs TLS or `behind_proxy: true`")
     port: int = Field(default=8080, ge=0, le=65535, description="port to bind; 0 takes a free one and prints it")
-    public_url: str | None = Field(default=None, description="URL by which clients reach the gateway, if not http://host:port")
+    public_url: BaseUrl | None = Field(
+        default=None,
+        description="URL by which clients reach the gateway, without a path; tokens are for resources below it. "
+        "Default: where it listens",
+    )
     allowed_hosts: tuple[str, ...] = Field(
         default=(), description="further values of the Host header to accept (`name` or `name:port`)"
     )

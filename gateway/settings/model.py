@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gateway.settings.backends import Backend
-from gateway.settings.base import BackendName, Closed, Count, Seconds, SurfaceName
+from gateway.settings.base import LOOPBACK, WILDCARDS, BackendName, Closed, Count, Scope, Seconds, SurfaceName
 from gateway.settings.identity import IdentitySettings
 from gateway.settings.listen import Limits, Listen, Operations
 from gateway.settings.policy import Opa, Policy
@@ -27,6 +27,10 @@ class Surface(Closed):
     bare: bool = Field(default=False, description="one backend only, under its own names")
     anonymous: bool = Field(default=False, description="callers without any credential are let in, as an anonymous subject")
     groups: tuple[str, ...] = Field(default=(), description="only subjects in one of these groups may use it; empty: everyone")
+    scopes: tuple[Scope, ...] = Field(default=(), description="scopes that a client asks for when it logs in (RFC 9728 metadata)")
+    documentation: str | None = Field(
+        default=None, pattern=r"^https://", description="URL of a page for the people who connect a client here"
+    )
 
 
 class AuditSettings(Closed):
@@ -84,6 +88,8 @@ class Settings(Closed):
                 yield f"surfaces.{name}.backends names {', '.join(sorted(unknown))}, which `backends` does not have"
             if surface.bare and len(surface.backends or tuple(self.backends)) != 1:
                 yield f"surfaces.{name}.bare needs exactly one backend"
+            if "offline_access" in surface.scopes:
+                yield f"surfaces.{name}.scopes: offline_access is between a client and its authorization server: leave it out"
             if not (surface.anonymous or self.identity.api_keys or self.identity.issuers):
                 ways = "add identity.api_keys or identity.issuers, or say `anonymous: true`"
                 yield f"surfaces.{name} has no way to authenticate: {ways}"
@@ -96,7 +102,9 @@ class Settings(Closed):
 
     def _listen_mistakes(self) -> Iterator[str]:
         listen = self.listen
-        if listen.host not in {"127.0.0.1", "::1", "localhost"} and not (listen.tls_cert or listen.behind_proxy):
+        if listen.host not in LOOPBACK and not (listen.tls_cert or listen.behind_proxy):
             yield "listen.host is beyond loopback: set listen.tls_cert and tls_key, or `behind_proxy: true`"
+        if listen.public_url is None and listen.host in WILDCARDS and self.identity.issuers:
+            yield f"listen.public_url is needed: tokens must be for a URL of ours, and nobody can connect to {listen.host}"
         if (listen.tls_cert is None) != (listen.tls_key is None):
             yield "listen.tls_cert and listen.tls_key go together"

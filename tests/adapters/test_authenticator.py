@@ -34,7 +34,8 @@ BOT_KEY = ApiKey("bot1", bytes.fromhex(SHA256), "bot", groups=("bots",), surface
 TRUSTED_KEY, TRUSTED_SHA256 = issued("desk", bytes(range(1, 33)))
 TRUSTED = ApiKey("desk", bytes.fromhex(TRUSTED_SHA256), "desk", names_users=NamesUsers(ISSUER, ("support",)))
 RULES = TrustedIssuer(ISSUER, frozenset({AUDIENCE}))
-SURFACES = {"default": SurfaceAccess(scopes=("mcp:read",)), "open": SurfaceAccess(anonymous=True)}
+METADATA = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
+SURFACES = {"default": SurfaceAccess(scopes=("mcp:read",), resource_metadata=METADATA), "open": SurfaceAccess(anonymous=True)}
 PROMPT = KeyTimes(refresh_s=60, throttle_s=0.0, retry_s=0.05, wait_s=3)
 
 
@@ -57,7 +58,7 @@ def _run(test: Callable[[], Awaitable[None]]) -> None:
 
 def _front(tokens: AccessTokens | None = None, clock_s: Callable[[], float] = lambda: NOW_S) -> Front:
     methods = [ApiKeys([BOT_KEY, TRUSTED]), *([] if tokens is None else [tokens])]
-    return Front(methods, SURFACES, public_url="https://mcp.example.com", clock_s=clock_s)
+    return Front(methods, SURFACES, clock_s=clock_s)
 
 
 async def _caller(front: Front, token: str | None, surface: str = "default", **headers: str) -> Caller:

@@ -164,6 +164,11 @@ def run(test: Awaitable[None]) -> None:
     asyncio.run(bounded())
 
 
+def base_url(running: Running) -> str:
+    """By which clients reach it."""
+    return running.url.removesuffix("/mcp")
+
+
 async def eventually(happened: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not happened():  # noqa: ASYNC110 — what is awaited happens in another process

@@ -18,7 +18,7 @@ from mcp_types import CallToolResult, TextContent
 
 from examples.demo.stack import first_line, started
 from tests.flows.issuer import Issuer
-from tests.flows.running import ROOT, Http, Running, connected, gateway, run, said
+from tests.flows.running import ROOT, Http, Running, base_url, connected, gateway, run, said
 
 ERAS = pytest.mark.parametrize("era", ["modern", "legacy"])
 CALLERS = {
@@ -319,6 +319,7 @@ def test_a_token_that_lacks_a_scope_is_asked_to_come_back_with_it(demo: Demo, er
             assert 'error="insufficient_scope"' in challenge
             # A legacy client asks for exactly what the challenge says, so what it has is named again.
             assert f'scope="{"" if era == "modern" else "mcp:read "}deploy:write"' in challenge
+            assert f'resource_metadata="{base_url(demo.running)}/.well-known/oauth-protected-resource/mcp"' in challenge
             assert said(answer)["error"]["code"] == 1403
         else:
             assert said(answer)["result"]["content"][0]["text"] == "web 1.4 is live in staging"

@@ -68,6 +68,18 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
             id="plain_beyond_loopback",
         ),
         pytest.param(
+            GOOD + "surfaces: {default: {scopes: [offline_access]}}",
+            "settings: surfaces.default.scopes: offline_access is between a client and its authorization server: leave it out",
+            id="scope_of_the_authorization_server",
+        ),
+        pytest.param(
+            GOOD
+            + "  issuers: [{issuer: 'https://id.example.com', audience: [a], jwks_file: keys.json}]\n"
+            + "listen: {host: '::', tls_cert: c, tls_key: k}",
+            "settings: listen.public_url is needed: tokens must be for a URL of ours, and nobody can connect to ::",
+            id="tokens_without_a_url",
+        ),
+        pytest.param(
             GOOD.replace('url: "http://127.0.0.1:1/mcp"', ""),
             "backends.crm: name exactly one of `url` (Streamable HTTP) and `command` (stdio)",
             id="backend_without_transport",
@@ -81,6 +93,37 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_named_by_its_place(tmp_path: Path, text: str, said: str) -> None:
     assert _mistake(tmp_path, text) == said
+
+
+@pytest.mark.parametrize(
+    ("url", "understood"),
+    [
+        ("https://MCP.Example.com", "https://mcp.example.com"),
+        ("https://mcp.example.com/", "https://mcp.example.com"),
+        ("https://mcp.example.com:443", "https://mcp.example.com"),
+        ("HTTPS://mcp.example.com:8443/", "https://mcp.example.com:8443"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://[::1]:8080/", "http://[::1]:8080"),
+    ],
+)
+def test_the_public_url_is_kept_in_its_canonical_form(tmp_path: Path, url: str, understood: str) -> None:
+    assert _load(tmp_path, GOOD + f"listen: {{public_url: '{url}'}}").listen.public_url == understood
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://mcp.example.com", "must be https"),
+        ("mcp.example.com", "must begin with https://"),
+        ("https://", "must begin with https://"),
+        ("https://mcp.example.com/gateway", "must be a scheme, a host and maybe a port"),
+        ("https://mcp.example.com?a=1", "must be a scheme, a host and maybe a port"),
+        ("https://user@mcp.example.com", "must be a scheme, a host and maybe a port"),
+        ("https://mcp.example.com:http", "not a URL"),
+    ],
+)
+def test_a_public_url_that_tokens_cannot_be_for_is_refused(tmp_path: Path, url: str, said: str) -> None:
+    assert _mistake(tmp_path, GOOD + f"listen: {{public_url: '{url}'}}").startswith(f"listen.public_url: {said}")
 
 
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
