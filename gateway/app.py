@@ -12,13 +12,14 @@ from importlib.metadata import version
 
 from gateway.adapters.catalogs import CatalogChange, Freshness, LiveCatalogs
 from gateway.adapters.concurrency import Concurrency
+from gateway.adapters.key_file import KeyChange
 from gateway.adapters.limits import MemoryLimiter
 from gateway.adapters.metrics import Metrics, Words
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.operations import Check, Operations
 from gateway.adapters.sessions import MemorySessions, SessionLimits
 from gateway.adapters.tasks import Tasks
-from gateway.assembly import backends, identity, listening, policy, whole
+from gateway.assembly import backends, identity, keys, listening, policy, whole
 from gateway.audit_record import Changed, Record, Refused, Started
 from gateway.errors import WIRE, Kind, Unrecorded
 from gateway.exchange.kept_lists import KeptLists
@@ -51,6 +52,7 @@ class Gateway:
         self._metrics = Metrics(Words(methods=[each.name for each in METHODS], backends=tuple(settings.backends)))
         self._audit = whole.audit_log(settings)
         self._tokens = identity.access_tokens(settings.identity.issuers)
+        self._keys = keys.WorkloadKeys(settings, self._keys_told)
         self._decider = policy.decider(settings, self._policy_told)
         info = backends.client_info(settings)
         self._backends = backends.backends(settings, self._backend_told)
@@ -82,7 +84,7 @@ class Gateway:
         )
         door = Door(
             ports=ports,
-            authenticator=identity.authenticator(settings, self._tokens, rooms),
+            authenticator=identity.authenticator(settings, self._tokens, self._keys.method, rooms),
             sessions=self._sessions,
             concurrency=self._concurrency,
             listeners=self._listeners,
@@ -109,6 +111,7 @@ class Gateway:
             folder = self._settings.audit.folder
             raise SettingsError(f"audit.folder: {folder}: cannot be written ({error.strerror or error})") from error
         self._tokens.start()
+        self._keys.start()
         await asyncio.gather(self._decider.start(), self._backends.start())
         await self._catalogs.start()
         await self._catalogs.started(self._settings.catalog.start_wait_s)
@@ -133,6 +136,7 @@ class Gateway:
         await self._backends.close()
         await self._decider.close()
         await self._tokens.close()
+        await self._keys.close()
         await self._audit.close()
 
     def checks(self) -> Sequence[Check]:
@@ -149,6 +153,10 @@ class Gateway:
             checks.append(Check(f"backend {status.name}", True, detail))
         for issuer, failure in self._tokens.failures().items():
             checks.append(Check(f"issuer {issuer}", True, failure, note=True))
+        if self._keys.file is not None and self._keys.file.failure is not None:
+            checks.append(
+                Check("keys", True, f"the key file is not in force, an earlier one is: {self._keys.file.failure}", note=True)
+            )
         return checks
 
     # --- what is told when something changes ---
@@ -184,6 +192,12 @@ class Gateway:
         else:
             state.policy_rejected()
         self._record(Changed("policy", accepted, before=event.previous, after=event.revision, detail=detail))
+
+    def _keys_told(self, change: KeyChange) -> None:
+        ids: JsonObject = {} if change.problem is None else {"findings": [change.problem]}
+        if change.difference is not None:
+            ids |= {name: [*named] for name, named in change.difference.members().items()}
+        self._record(Changed("keys", change.problem is None, before=change.before, after=change.after, detail=ids))
 
     def _backend_told(self, change: Change) -> None:
         if change.kind == "updated":

@@ -2,22 +2,20 @@
 
 import json
 import logging
-import secrets
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
-import yaml
 
 from gateway import pinning
 from gateway.adapters.audit.files import AuditBusy
 from gateway.app import Gateway
 from gateway.assembly import listening, whole
+from gateway.cli_keys import keys
 from gateway.errors import Unrecorded
 from gateway.front.serving import Listener, serve
-from gateway.identity.api_keys import SECRET_BYTES, issued
 from gateway.settings.load import SettingsError, load
 from gateway.settings.model import Settings
 
@@ -33,7 +31,6 @@ app = typer.Typer(
     """,
 )
 catalog = typer.Typer(no_args_is_help=True, help="What the backends offer.\n\nExample: mcp-gateway catalog pin --backend crm")
-keys = typer.Typer(no_args_is_help=True, help="API keys of workloads.\n\nExample: mcp-gateway keys create ci")
 app.add_typer(catalog, name="catalog")
 app.add_typer(keys, name="keys")
 
@@ -82,29 +79,6 @@ def pin_command(
     for change in changes:
         typer.echo(f"{change.what:9} {change.backend} {change.type} {change.name}")
     typer.echo(f"{len(changes)} changes written to {pinning.pins(read.policy.folder)}")
-
-
-@keys.command("create")
-def create_key(
-    id: Annotated[str, typer.Argument(help="letters and digits that name the key")],
-    as_json: Annotated[bool, typer.Option("--json", help="print the token and the settings as JSON")] = False,
-) -> None:
-    """Make an API key: its token is shown once, and never again; the settings hold only its hash.
-
-    The settings go to standard output, the token to standard error, so that the one can be kept without the other.
-
-    Example: mcp-gateway keys create ci > key.yaml
-    """
-    try:
-        token, digest = issued(id, secrets.token_bytes(SECRET_BYTES))
-    except ValueError as error:
-        raise _failed(str(error), 2) from error
-    entry = {"identity": {"api_keys": [{"id": id, "sha256": digest, "subject": id}]}}
-    if as_json:
-        typer.echo(json.dumps({"token": token, "settings": entry}))
-        return
-    typer.echo(yaml.safe_dump(entry, sort_keys=False), nl=False)
-    typer.echo(f"token, shown only now: {token}", err=True)
 
 
 async def _serve(settings: Settings) -> None:

@@ -183,7 +183,10 @@ def test_a_folder_whose_audit_another_gateway_writes_is_no_mistake_of_the_settin
         (("catalog",), "mcp-gateway catalog pin --backend crm"),
         (("catalog", "pin"), "mcp-gateway catalog pin --settings gateway.yaml --backend crm"),
         (("keys",), "mcp-gateway keys create ci"),
-        (("keys", "create"), "mcp-gateway keys create ci > key.yaml"),
+        (("keys", "create"), "mcp-gateway keys create ci --owner ada@example.com --expires 90d --surface engineering"),
+        (("keys", "rotate"), "mcp-gateway keys rotate ci ci2 --overlap 7d --expires 90d"),
+        (("keys", "list"), "mcp-gateway keys list --settings gateway.yaml"),
+        (("keys", "revoke"), "mcp-gateway keys revoke ci --settings gateway.yaml"),
     ],
 )
 def test_help_has_an_example(command: tuple[str, ...], example: str) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from gateway.adapters.audit.log import AuditLog, AuditSpec
-from gateway.assembly import backends, identity, listening, policy
+from gateway.assembly import backends, identity, keys, listening, policy
 from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
 
@@ -16,7 +16,7 @@ def check(settings: Settings) -> None:
     """What can be told before anything is started. Raises `SettingsError` with one line for each mistake."""
     checks: list[Callable[[], object]] = [partial(listening.check_tls, settings)]
     checks += [
-        partial(identity.api_keys, settings),
+        partial(keys.WorkloadKeys, settings),
         *(partial(identity.access_tokens, [each]) for each in settings.identity.issuers),
     ]
     checks += [partial(identity.access_tokens, settings.identity.issuers)]

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.identity.grant import KEYS_ISSUER, Grant, NamesUsers, Rejected
@@ -28,7 +28,7 @@ class ApiKey:
     """One key. Two keys of one subject may be valid at once, which is how they are rotated."""
 
     id: str
-    sha256: bytes  # of the secret
+    sha256: bytes = field(repr=False)  # of the secret
     subject_id: str
     type: Literal["user", "workload"] = "workload"
     groups: tuple[str, ...] = ()

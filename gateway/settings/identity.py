@@ -15,6 +15,7 @@ class ApiKey(Closed):
     sha256: Sha256 = Field(description="SHA-256 (hex) of the secret; `mcp-gateway keys create` prints both")
     subject: str = Field(description="who the key is: the subject's id")
     type: Literal["user", "workload"] = Field(default="workload", description="what the subject is")
+    owner: str = Field(default="", description="who answers for it; policies do not see this")
     groups: tuple[str, ...] = Field(default=(), description="groups of the subject")
     scopes: tuple[str, ...] = Field(default=(), description="scopes of the subject")
     expires: str | None = Field(default=None, description="RFC 3339 time after which it no longer counts")
@@ -60,6 +61,14 @@ class Issuer(Closed):
 class IdentitySettings(Closed):
     """Who may ask. Without any method a surface is closed, unless it is `anonymous`."""
 
-    api_keys: tuple[ApiKey, ...] = Field(default=(), description="API keys of workloads")
+    api_keys: tuple[ApiKey, ...] = Field(default=(), description="API keys of workloads, fixed until the next start")
+    key_file: Path | None = Field(
+        default=None,
+        description="file of further API keys that `mcp-gateway keys` keeps; what changes in it is in force within a second",
+    )
     issuers: tuple[Issuer, ...] = Field(default=(), description="issuers of access tokens")
     end_user_header: str = Field(default="X-End-User", description="header in which a trusted workload names its end user")
+
+    def ways(self) -> bool:
+        """Whether there is any way to authenticate."""
+        return bool(self.api_keys or self.key_file or self.issuers)

@@ -90,8 +90,8 @@ class Settings(Closed):
                 yield f"surfaces.{name}.bare needs exactly one backend"
             if "offline_access" in surface.scopes:
                 yield f"surfaces.{name}.scopes: offline_access is between a client and its authorization server: leave it out"
-            if not (surface.anonymous or self.identity.api_keys or self.identity.issuers):
-                ways = "add identity.api_keys or identity.issuers, or say `anonymous: true`"
+            if not (surface.anonymous or self.identity.ways()):
+                ways = "add identity.api_keys, key_file or issuers, or say `anonymous: true`"
                 yield f"surfaces.{name} has no way to authenticate: {ways}"
 
     def _key_mistakes(self) -> Iterator[str]:
