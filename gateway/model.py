@@ -200,6 +200,7 @@ class Outgoing:
     progress: bool = False  # the client asked for progress
     log_level: str | None = None  # None: no log messages wanted
     param_headers: Mapping[str, str] = field(default_factory=dict)  # `Mcp-Param-*`, built from the final arguments
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the client's, those that may pass; lower-case names
     caller: Caller | None = None  # for whom; None: the gateway itself
     item_id: str = ""  # what was decided about, and by which decision
     decision_id: str = ""

@@ -67,7 +67,7 @@ async def _fingerprints(offered: BackendSet, backend: str) -> dict[str, dict[str
     for type in get_args(ItemType):
         cursor: str | None = None
         for _ in range(MAX_PAGES):
-            listing = await offered.page(backend, type, cursor, "")
+            listing = await offered.page(backend, type, cursor, None)
             for item in read_items(listing)[0]:
                 found.setdefault(type, {})[item.name] = {"fingerprint": item.fingerprint}
             cursor = listing.next_cursor

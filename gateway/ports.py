@@ -43,8 +43,15 @@ class Backends(Protocol):
         """
         ...
 
-    async def page(self, backend: str, type: ItemType, cursor: str | None, owner: str) -> Listing:
-        """One page of a backend's list, by the backend's own cursor. Raises `BackendFailed`, or `Refusal` for a bad cursor."""
+    async def page(self, backend: str, type: ItemType, cursor: str | None, caller: Caller | None) -> Listing:
+        """One page of a backend's list, by the backend's own cursor. Raises `BackendFailed`, or `Refusal` for a bad cursor.
+
+        It is what the caller would see where the backend lists for each subject, else (or for None) what the gateway sees.
+        """
+        ...
+
+    def scope(self, backend: str, owner: str) -> str:
+        """Whose lists of `backend` this owner sees: "", the gateway's own, or the owner's where it lists for each subject."""
         ...
 
     async def watch(self, backend: str, uri: str) -> None:

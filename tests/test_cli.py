@@ -133,11 +133,11 @@ def test_every_mistake_that_shows_before_the_start_has_its_line(tmp_path: Path) 
     assert refusals(path, BROKEN="two\nlines") == [
         f"listen.tls_cert: {tmp_path}/none.pem: No such file or directory",
         "identity.api_keys: two API keys have the id ci",
-        "identity.issuers: http://idp.example.com/keys: keys are fetched over https only (or http on loopback)",
+        "identity.issuers: jwks_url must be an https URL (or http on loopback): issuers are asked over https only",
         "opa.binary: no program 'no-such-opa'; install OPA, name its path here, or ask a sidecar with opa.url",
         "backends.crm: its TLS files cannot be used: [Errno 2] No such file or directory",
         f"backends.files: {tmp_path}/none: a setting takes its secret from it, but: No such file or directory",
-        "backends.notes: the value of its header Authorization has a line break or is not ASCII",
+        "backends.notes: credential: the secret in BROKEN: it is empty, has a line break within, or is not ASCII",
         "backends.wiki: the environment variable NOT_SET is not set, but a setting takes its secret from it",
         "surfaces.default.rename: crm__find cannot be called wiki__find: wiki may have an item of its own under that name",
         "surfaces.other.rename: crm__a and wiki__a would both be called x",

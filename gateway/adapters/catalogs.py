@@ -209,7 +209,7 @@ class LiveCatalogs:
         cursor: str | None = None
         seen: set[str] = set()
         for _ in range(MAX_PAGES):
-            listing = await self._backends.page(name, type, cursor, "")
+            listing = await self._backends.page(name, type, cursor, None)
             await self._take(listing, found, left)
             ttl_ms = listing.ttl_ms if ttl_ms is None else min(ttl_ms, listing.ttl_ms)
             cursor = listing.next_cursor

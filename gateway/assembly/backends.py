@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from gateway.adapters.backends import BackendSet, BackendSpec, HttpSpec, StdioSpec, Timeouts, TlsSpec
+from gateway.assembly.credentials import credential
 from gateway.catalog.surface import SurfaceError, SurfaceSpec
 from gateway.catalog.surface import check as check_surface
 from gateway.model import Change, JsonObject
@@ -36,9 +37,6 @@ def _spec_of(settings: Settings, name: str) -> BackendSpec:
 def _backend_spec(name: str, backend: Backend) -> BackendSpec:
     timeouts = Timeouts(**backend.timeouts.model_dump())
     if backend.url is not None:
-        headers = {}
-        if backend.credential is not None:
-            headers[backend.credential_header] = backend.credential_prefix + secret_value(backend.credential)
         tls = TlsSpec(
             ca_file=backend.tls.ca, pin_sha256=backend.tls.pin_sha256, cert_file=backend.tls.cert, key_file=backend.tls.key
         )
@@ -46,7 +44,9 @@ def _backend_spec(name: str, backend: Backend) -> BackendSpec:
             name=name,
             url=backend.url,
             era=backend.era,
-            headers=headers,
+            credential=credential(backend),
+            lists_per_subject=backend.lists_per_subject,
+            forward_headers=frozenset(each.lower() for each in backend.forward_headers),
             tls=tls,
             stateless=backend.stateless,
             timeouts=timeouts,

@@ -72,7 +72,7 @@ async def _resources(ports: Ports, x: Exchange, draft: Draft, at: Cursor | None)
             break
         backend = backends[index]
         try:
-            page = await ports.backends.page(backend, "resource", upstream, "")
+            page = await ports.backends.page(backend, "resource", upstream, x.caller)
         except BackendFailed:
             missing.append(backend)
             index, upstream = index + 1, None

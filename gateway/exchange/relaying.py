@@ -58,7 +58,7 @@ async def _messages(
 ) -> AsyncGenerator[Progress | Log | Answer | Fault, None]:
     """The backend's messages, with the time spent waiting for them; failures become refusals that say what is known."""
     assert permit.target.backend is not None
-    outgoing = _outgoing(x, permit)
+    outgoing = _outgoing(x, draft, permit)
     cause = "cancelled"
     messages = ports.backends.forward(outgoing)
     try:
@@ -93,7 +93,7 @@ async def _close(messages: object) -> None:
         await messages.aclose()
 
 
-def _outgoing(x: Exchange, permit: Permit) -> Outgoing:
+def _outgoing(x: Exchange, draft: Draft, permit: Permit) -> Outgoing:
     target = permit.target
     assert target.backend is not None
     headers = param_headers(target.item.header_map, permit.arguments) if target.item and target.item.header_map else {}
@@ -106,6 +106,9 @@ def _outgoing(x: Exchange, permit: Permit) -> Outgoing:
         progress=x.progress_token is not None,
         log_level=log_level(x),
         param_headers=headers,
+        caller=x.caller,
+        item_id=target.resource.id or target.resource.uri or "",
+        decision_id=draft.decisions[-1][1].decision_id,
     )
 
 
@@ -191,6 +194,7 @@ def backend_failed(backend: str, failed: BackendFailed) -> Refusal:
         "not_mcp": "answered with something that is not MCP",
         "status": "answered with an HTTP error",
         "unauthorized": "did not accept the gateway's own credential",
+        "credential": "needs a credential that the gateway could not get for this request",
         "too_large": "sent a result over the size limit",
         "server_request": "asked its client for input (sampling, elicitation or roots), which this gateway does not relay yet",
         "busy": "has no capacity left at this gateway",

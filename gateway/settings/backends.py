@@ -1,11 +1,13 @@
 """The MCP servers behind the gateway: how each is reached, and as whom."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gateway.identity.outbound import why_not_forwarded
 from gateway.settings.base import Closed, Count, Seconds, Secret, Sha256
+from gateway.settings.credentials import Credential, HeaderName
 
 
 class Timeouts(Closed):
@@ -38,9 +40,13 @@ class Backend(Closed):
     stateless: bool = Field(
         default=False, description="it keeps nothing per session: one session or process may serve every subject"
     )
-    credential: Secret | None = Field(default=None, description="the gateway's own credential, sent as `credential_header`")
-    credential_header: str = Field(default="Authorization", description="header that carries `credential`")
-    credential_prefix: str = Field(default="Bearer ", description="put before the credential")
+    credential: Credential | None = Field(default=None, description="as whom the gateway comes to it; default: as nobody")
+    lists_per_subject: bool | None = Field(
+        default=None, description="its lists differ for each subject; default: true where the credential is the subject's own"
+    )
+    forward_headers: tuple[HeaderName, ...] = Field(
+        default=(), description="headers of the client's request that may pass on to it, by name; default: none"
+    )
     env: dict[str, str] = Field(
         default_factory=dict, description="environment of a stdio server; nothing else is inherited but PATH, HOME, LANG"
     )
@@ -53,8 +59,31 @@ class Backend(Closed):
     max_sessions: Count = Field(default=256, description="legacy sessions, or processes of a stdio server (default there: 16)")
     idle_session_s: Seconds = Field(default=600, description="a backend session or process unused for this long ends")
 
+    @model_validator(mode="before")
+    @classmethod
+    def moved(cls, told: Any) -> Any:
+        """Settings of former versions, each with what to write now."""
+        for old, new in (("credential_header", "header"), ("credential_prefix", "prefix")):
+            if isinstance(told, dict) and old in told:
+                raise ValueError(f"`{old}` has moved: write `credential: {{type: static, …, {new}: {told[old]!r}}}`")
+        return told
+
+    @field_validator("forward_headers")
+    @classmethod
+    def passable(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if (why := why_not_forwarded(name)) is not None:
+                raise ValueError(f"{name} may not be forwarded: {why}")
+        return names
+
     @model_validator(mode="after")
     def one_transport(self) -> "Backend":
         if (self.url is None) == (self.command is None):
             raise ValueError("name exactly one of `url` (Streamable HTTP) and `command` (stdio)")
+        return self
+
+    @model_validator(mode="after")
+    def fits_transport(self) -> "Backend":
+        if self.command is not None and (self.credential is not None or self.forward_headers):
+            raise ValueError("a stdio server gets its secrets in `env_secrets`: `credential` and `forward_headers` need a `url`")
         return self

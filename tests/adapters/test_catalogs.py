@@ -11,7 +11,7 @@ import pytest
 from gateway.adapters.catalogs import BURST, MAX_TOLD, CatalogChange, Freshness, LiveCatalogs, Patience
 from gateway.catalog.surface import SurfaceError, SurfaceSpec
 from gateway.errors import BackendFailed
-from gateway.model import BackendMessage, Change, ItemType, JsonObject, Listing, Outgoing
+from gateway.model import BackendMessage, Caller, Change, ItemType, JsonObject, Listing, Outgoing
 
 WAIT_S = 5.0
 ALL = SurfaceSpec("default", ("crm", "wiki"))
@@ -30,7 +30,7 @@ class Offers:
         self.loops = False
         self.walks: dict[str, int] = {}
 
-    async def page(self, backend: str, type: ItemType, cursor: str | None, owner: str) -> Listing:
+    async def page(self, backend: str, type: ItemType, cursor: str | None, caller: Caller | None) -> Listing:
         if backend in self.hung:
             await asyncio.Event().wait()
         if type == "tool" and cursor is None:
@@ -235,9 +235,9 @@ def test_a_backend_that_tells_of_changes_without_a_pause_is_heard_once_a_second_
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
         page = offers.page
 
-        async def restless(backend: str, type: ItemType, cursor: str | None, owner: str) -> Listing:
+        async def restless(backend: str, type: ItemType, cursor: str | None, caller: Caller | None) -> Listing:
             catalogs.refresh(Change("crm", "tools"))
-            return await page(backend, type, cursor, owner)
+            return await page(backend, type, cursor, caller)
 
         offers.page = restless  # type: ignore[method-assign]
         catalogs.refresh(Change("crm", "tools"))

@@ -12,7 +12,7 @@ from gateway.adapters.backends.specs import BackendSpec, BackendStatus, HttpSpec
 from gateway.adapters.backends.stdio import StdioBackend
 from gateway.adapters.backends.watching import Emit
 from gateway.errors import BackendFailed, Kind, Refusal
-from gateway.model import Answer, BackendMessage, Fault, ItemType, Json, JsonObject, Listing, Outgoing
+from gateway.model import Answer, BackendMessage, Caller, Fault, ItemType, Json, JsonObject, Listing, Outgoing
 
 log = logging.getLogger("gateway.backends")
 
@@ -28,6 +28,11 @@ class Backend(Protocol):
     """One backend, whatever carries its messages."""
 
     name: str
+
+    @property
+    def per_subject(self) -> bool:
+        """Whether it may list differently for each subject."""
+        ...
 
     async def start(self) -> None: ...
     async def close(self) -> None: ...
@@ -70,10 +75,15 @@ class BackendSet:
     def status(self) -> tuple[BackendStatus, ...]:
         return tuple(each.status() for each in self._backends.values())
 
-    async def page(self, backend: str, type: ItemType, cursor: str | None, owner: str) -> Listing:
+    def scope(self, backend: str, owner: str) -> str:
+        return owner if self._backends[backend].per_subject else ""
+
+    async def page(self, backend: str, type: ItemType, cursor: str | None, caller: Caller | None) -> Listing:
         method, member = LISTS[type]
         params: JsonObject = {} if cursor is None else {"cursor": cursor}
-        async with aclosing(self.forward(Outgoing(backend, method, params, owner))) as messages:
+        asker = caller if self._backends[backend].per_subject else None
+        request = Outgoing(backend, method, params, asker.key if asker else "", caller=asker)
+        async with aclosing(self.forward(request)) as messages:
             async for message in messages:
                 if isinstance(message, Answer):
                     return _listing(backend, type, member, message)

@@ -75,7 +75,7 @@ class Circuit:
             try:
                 await self._probe()
             except BackendFailed as failed:
-                if failed.cause != "unreachable":
+                if failed.cause not in ("unreachable", "credential"):  # without a credential, nobody was asked
                     self._last_error = str(failed)
                     if failed.cause != "late":
                         self.reached()  # it is there; what it says is its callers' business

@@ -20,9 +20,9 @@ from gateway.adapters.backends.http_sessions import LegacySession, LegacySession
 from gateway.adapters.backends.http_sources import ListenSource, SessionSource
 from gateway.adapters.backends.link import Link
 from gateway.adapters.backends.pool import Held
-from gateway.adapters.backends.shared import Shared
 from gateway.adapters.backends.specs import BackendStatus, HttpSpec, Pace
 from gateway.adapters.backends.watching import Emit, Source, Watcher
+from gateway.adapters.shared import Shared
 from gateway.adapters.tasks import Tasks
 from gateway.errors import BackendFailed
 from gateway.model import Answer, BackendMessage, Fault, Json, JsonObject, Outgoing
@@ -45,6 +45,7 @@ class HttpBackend:
         self._client_info = client_info
         self._circuit = Circuit(spec.name, pace, self._tasks, self._probe)
         self._link = Link(spec, self._circuit, self._tasks)
+        self.per_subject = spec.credential.per_subject if spec.lists_per_subject is None else spec.lists_per_subject
         self._sessions = LegacySessions(spec, self._link, self._ids, client_info, self._tasks)
         self._watcher = Watcher(spec.name, self._source, emit, pace, self._tasks)
         self._circuit.on_recovery(self._watcher.all_changed)
@@ -109,14 +110,14 @@ class HttpBackend:
         judgement = self._judgement or await self.judged()
         if judgement.era == "modern":
             return self._modern(request)
-        return self._legacy(request, await self._sessions.pool.of(request.owner))
+        return self._legacy(request, await self._sessions.of(request))
 
     def _modern(self, request: Outgoing) -> AsyncGenerator[BackendMessage, None]:
         call = Call(next(self._ids), request, "modern", self._watcher.told)
         meta = {**request.meta, **rpc.modern_meta(self._client_info)}
         if request.log_level is not None:
             meta[rpc.META + "logLevel"] = request.log_level
-        headers = {"MCP-Protocol-Version": rpc.MODERN, "Mcp-Method": request.method}
+        headers = {**self._forwarded(request), "MCP-Protocol-Version": rpc.MODERN, "Mcp-Method": request.method}
         if (name := rpc.name_header(request.method, request.params)) is not None:
             headers["Mcp-Name"] = name
         headers.update(request.param_headers)
@@ -126,10 +127,14 @@ class HttpBackend:
         call = Call(next(self._ids), request, "legacy", self._watcher.told)
         running, session = True, held.value
         with self._sessions.pool.using(held):
+            if request.owner == held.owner:
+                session.last = request
             try:
                 if request.log_level is not None:
                     await self._level(session, request.log_level)
-                messages = self._sent(call, session.headers, dict(request.meta), partial(self._asked, session))
+                messages = self._sent(
+                    call, {**self._forwarded(request), **session.headers}, dict(request.meta), partial(self._asked, session)
+                )
                 async with aclosing(messages):
                     async for message in messages:
                         running = not isinstance(message, Answer | Fault)
@@ -147,6 +152,10 @@ class HttpBackend:
                 if running:  # closing the stream does not cancel in this era; and a server may ignore this, too
                     self._tasks.spawn(self._sessions.post(session, rpc.cancelled(call.id)), f"cancel at {self.name}")
 
+    def _forwarded(self, request: Outgoing) -> dict[str, str]:
+        """The client's own headers that this backend may see."""
+        return {name: value for name, value in request.headers.items() if name in self._spec.forward_headers}
+
     async def _sent(
         self, call: Call, headers: Mapping[str, str], meta: JsonObject, asked: Asked | None
     ) -> AsyncGenerator[BackendMessage, None]:
@@ -156,7 +165,7 @@ class HttpBackend:
         params: Mapping[str, Json] = {**call.request.params, "_meta": meta} if meta else call.request.params
         deadline_s = asyncio.get_running_loop().time() + self._spec.timeouts.total_s
         body = rpc.request(call.id, call.request.method, params)
-        response = await self._link.send("POST", headers, body, deadline_s=deadline_s)
+        response = await self._link.send("POST", call.request, headers, body, deadline_s=deadline_s)
         final = False
         try:
             async with aclosing(answers(self._link, response, call, deadline_s, asked)) as messages:
@@ -248,7 +257,7 @@ class HttpBackend:
         self._circuit.check()
         judgement = await self.judged()
         if judgement.era == "legacy":
-            return SessionSource(self._link, self._sessions, await self._sessions.pool.of(""))
+            return SessionSource(self._link, self._sessions, await self._sessions.of(Outgoing(self.name, "", {}, "")))
         if judgement is self._pinned:
             asked = await self._discover()
             judgement = asked if isinstance(asked, Judgement) else judgement

@@ -5,7 +5,7 @@ unless the backend is declared stateless.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from gateway.adapters.backends import rpc
@@ -13,7 +13,7 @@ from gateway.adapters.backends.call import Call, Told
 from gateway.adapters.backends.era import INITIALIZE_VERSIONS
 from gateway.adapters.backends.http_answer import Refused, answers, refusal
 from gateway.adapters.backends.link import Link
-from gateway.adapters.backends.pool import OwnerPool, PoolLimits
+from gateway.adapters.backends.pool import Held, OwnerPool, PoolLimits
 from gateway.adapters.backends.specs import HttpSpec
 from gateway.adapters.tasks import Tasks
 from gateway.errors import BackendFailed
@@ -30,6 +30,7 @@ class LegacySession:
     headers: Mapping[str, str]
     capabilities: JsonObject
     has_id: bool
+    last: Outgoing  # the newest request within it: as whom the gateway speaks of its own accord there
     log_rank: int | None = None  # the lowest level that was asked for so far
     levelling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -42,21 +43,27 @@ class LegacySessions:
         self._link = link
         self._ids = ids
         self._client_info = client_info
-        limits = PoolLimits(f"sessions of {spec.name}", spec.max_sessions, spec.idle_s, spec.stateless)
-        self.pool: OwnerPool[LegacySession] = OwnerPool(limits, tasks, open=self._opened, end=self._delete)
+        self._shared = spec.stateless and not spec.credential.per_subject  # opened as one subject, it serves no other
+        limits = PoolLimits(f"sessions of {spec.name}", spec.max_sessions, spec.idle_s, self._shared)
+        self.pool: OwnerPool[LegacySession] = OwnerPool(limits, tasks, end=self._delete)
+
+    async def of(self, request: Outgoing) -> Held[LegacySession]:
+        """The session of the request's owner, opened as the request's caller if need be. Raises `BackendFailed`."""
+        opening = Outgoing(self._spec.name, "", {}, "") if self._shared else request
+        return await self.pool.of(request.owner, lambda: self._opened(opening))
 
     async def post(self, session: LegacySession, message: bytes) -> None:
         """Send a notification or a response within the session; what the backend says to it changes nothing."""
         deadline_s = asyncio.get_running_loop().time() + END_S
         try:
-            response = await self._link.send("POST", session.headers, message, deadline_s=deadline_s)
+            response = await self._link.send("POST", _aside(session), session.headers, message, deadline_s=deadline_s)
         except BackendFailed:
             return
         self._link.release(response)
 
     async def ask(self, session: LegacySession, method: str, params: Mapping[str, Json], told: Told) -> Answer | Fault:
         """A request of the gateway's own within the session. Raises `BackendFailed`."""
-        call = Call(next(self._ids), Outgoing(self._spec.name, method, dict(params), ""), "legacy", told)
+        call = Call(next(self._ids), replace(_aside(session), method=method, params=dict(params)), "legacy", told)
         return await self._final(call, session.headers)
 
     async def _delete(self, session: LegacySession) -> None:
@@ -64,25 +71,25 @@ class LegacySessions:
             return
         deadline_s = asyncio.get_running_loop().time() + END_S
         try:
-            response = await self._link.send("DELETE", session.headers, None, deadline_s=deadline_s)
+            response = await self._link.send("DELETE", _aside(session), session.headers, None, deadline_s=deadline_s)
         except BackendFailed:
             return
         response.close()
 
-    async def _opened(self, owner: str) -> LegacySession:
+    async def _opened(self, request: Outgoing) -> LegacySession:
         try:
-            return await self._open(owner)
+            return await self._open(request)
         except Refused as refused:
             refused.stage = "initialize"
             raise
 
-    async def _open(self, owner: str) -> LegacySession:
+    async def _open(self, request: Outgoing) -> LegacySession:
         params: JsonObject = {
             "protocolVersion": LEGACY_VERSIONS[0],
             "capabilities": {},
             "clientInfo": self._client_info,
         }
-        call = Call(next(self._ids), Outgoing(self._spec.name, "initialize", params, owner), "legacy", _ignore)
+        call = Call(next(self._ids), replace(_bare(request), method="initialize", params=params), "legacy", _ignore)
         seen: list[Mapping[str, str]] = []
         answer = await self._final(call, {}, seen.append)
         if isinstance(answer, Fault):
@@ -95,7 +102,7 @@ class LegacySessions:
             raise rpc.not_mcp("initialize: a session id that is not visible ASCII", sent=False)
         headers = {"MCP-Protocol-Version": version, **({"Mcp-Session-Id": id} if id else {})}
         capabilities = answer.result.get("capabilities")
-        session = LegacySession(headers, capabilities if isinstance(capabilities, dict) else {}, id is not None)
+        session = LegacySession(headers, capabilities if isinstance(capabilities, dict) else {}, id is not None, request)
         await self.post(session, rpc.notification("notifications/initialized"))
         return session
 
@@ -105,7 +112,7 @@ class LegacySessions:
         times = self._spec.timeouts
         deadline_s = asyncio.get_running_loop().time() + times.total_s
         body = rpc.request(call.id, call.request.method, call.request.params)
-        response = await self._link.send("POST", headers, body, deadline_s=deadline_s)
+        response = await self._link.send("POST", call.request, headers, body, deadline_s=deadline_s)
         try:
             if response.status != 200:
                 raise await refusal(self._link, response, call, deadline_s)
@@ -125,6 +132,15 @@ async def _last(messages: AsyncGenerator[BackendMessage, None]) -> Answer | Faul
         if isinstance(message, Answer | Fault):
             return message
     raise BackendFailed("closed", "no answer", sent=True)
+
+
+def _aside(session: LegacySession) -> Outgoing:
+    """What the gateway sends within a session beside its owner's requests: for the same caller, about no item."""
+    return _bare(session.last)
+
+
+def _bare(request: Outgoing) -> Outgoing:
+    return Outgoing(request.backend, "", {}, request.owner, caller=request.caller)
 
 
 def _ignore(message: JsonObject) -> None:

@@ -14,7 +14,7 @@ from gateway.adapters.backends.link import Link
 from gateway.adapters.backends.pool import Held
 from gateway.adapters.backends.watching import NothingToHear, Standing, Uris
 from gateway.errors import BackendFailed
-from gateway.model import Fault, Json, JsonObject
+from gateway.model import Fault, Json, JsonObject, Outgoing
 
 LISTS = {"tools": "toolsListChanged", "prompts": "promptsListChanged", "resources": "resourcesListChanged"}
 SUBSCRIPTION_ID = rpc.META + "subscriptionId"
@@ -45,6 +45,7 @@ class ListenSource:
         self._ids = ids
         self._capabilities = capabilities
         self._meta = head
+        self._request = Outgoing(link.backend, "subscriptions/listen", {}, "")
 
     async def amend(self, before: Uris, after: Uris) -> bool:
         return False
@@ -53,7 +54,7 @@ class ListenSource:
         id = next(self._ids)
         body = rpc.request(id, "subscriptions/listen", listen_params(self._capabilities, uris, self._meta()))
         headers = {"MCP-Protocol-Version": rpc.MODERN, "Mcp-Method": "subscriptions/listen"}
-        response = await self._link.send("POST", headers, body, deadline_s=None)
+        response = await self._link.send("POST", self._request, headers, body, deadline_s=None)
         try:
             _check(response, nothing=(400, 404, 405))
             async with aclosing(self._link.events(response, None)) as events:
@@ -85,7 +86,7 @@ class SessionSource:
     async def stream(self, uris: Uris) -> AsyncGenerator[JsonObject | Standing, None]:
         with self._sessions.pool.using(self._held):
             headers = {**self._session.headers, "Accept": "text/event-stream"}
-            response = await self._link.send("GET", headers, None, deadline_s=None)
+            response = await self._link.send("GET", self._session.last, headers, None, deadline_s=None)
             try:
                 if response.status == 404:
                     self._sessions.pool.lost(self._held)

@@ -16,9 +16,10 @@ from yarl import URL
 from gateway.adapters.backends import rpc
 from gateway.adapters.backends.circuit import Circuit
 from gateway.adapters.backends.specs import HttpSpec, TlsSpec
+from gateway.adapters.credentials.credential import unavailable
 from gateway.adapters.tasks import Tasks
 from gateway.errors import BackendFailed
-from gateway.model import JsonObject
+from gateway.model import JsonObject, Outgoing
 from gateway.wire import sse
 
 PROTOCOL_HEADERS: Final = {
@@ -36,17 +37,12 @@ class Link:
     """One backend's endpoint. Requests are given as bytes; the circuit learns whether it could be reached."""
 
     def __init__(self, spec: HttpSpec, circuit: Circuit, tasks: Tasks) -> None:
-        """Raises `ValueError` when the TLS files or a header cannot be used."""
-        for name, value in spec.headers.items():
-            if not (value.isascii() and value.isprintable()):  # the value may be a secret: it is not shown
-                raise ValueError(f"backend {spec.name}: the value of its header {name} has a line break or is not ASCII")
+        """Raises `ValueError` when the TLS files cannot be used."""
+        self.backend = spec.name
         self._url = URL(spec.url)
         self._spec = spec
         self._circuit = circuit
         self._tasks = tasks
-        own = {name.lower() for name in PROTOCOL_HEADERS}
-        given = {name: value for name, value in spec.headers.items() if name.lower() not in own}
-        self._headers = {**given, **PROTOCOL_HEADERS}
         self._tls: ssl.SSLContext | bool = _context(spec) if self._url.scheme == "https" else True
         self._pin = _fingerprint(spec)
         self._session: aiohttp.ClientSession | None = None
@@ -61,11 +57,35 @@ class Link:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+        await self._spec.credential.close()
 
     async def send(
-        self, method: str, headers: Mapping[str, str], body: bytes | None, *, deadline_s: float | None
+        self, method: str, request: Outgoing, headers: Mapping[str, str], body: bytes | None, *, deadline_s: float | None
     ) -> aiohttp.ClientResponse:
-        """The response's head. `deadline_s` is of the loop's clock; None: a stream without an end. Raises `BackendFailed`."""
+        """The response's head. `deadline_s` is of the loop's clock; None: a stream without an end. Raises `BackendFailed`.
+
+        `request` says for whom: the credential is added here and nowhere else. A 401 means that the backend left the
+        request unread; with another credential it is sent once more.
+        """
+        credential = self._spec.credential
+        shown = await self._shown(request, deadline_s)
+        response = await self._sent(method, {**headers, **shown}, body, deadline_s)
+        if response.status == 401 and await credential.rejected(request, shown):
+            response.close()
+            shown = await self._shown(request, deadline_s)
+            response = await self._sent(method, {**headers, **shown}, body, deadline_s)
+        return response
+
+    async def _shown(self, request: Outgoing, deadline_s: float | None) -> Mapping[str, str]:
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                return await self._spec.credential.headers(request)
+        except TimeoutError as error:
+            raise unavailable("it could not be had in time") from error
+
+    async def _sent(
+        self, method: str, headers: Mapping[str, str], body: bytes | None, deadline_s: float | None
+    ) -> aiohttp.ClientResponse:
         session = self._session or self._open()
         with _translated():
             try:
@@ -161,7 +181,7 @@ class Link:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ssl=self._pin or True),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._headers,
+            headers=PROTOCOL_HEADERS,
             skip_auto_headers=("User-Agent",),
             auto_decompress=False,
             trust_env=False,

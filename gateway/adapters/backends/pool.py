@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from gateway.adapters.backends.shared import Shared
+from gateway.adapters.shared import Shared
 from gateway.adapters.tasks import Tasks
 from gateway.errors import BackendFailed
 
@@ -43,12 +43,10 @@ class OwnerPool(Generic[T]):
         limits: PoolLimits,
         tasks: Tasks,
         *,
-        open: Callable[[str], Awaitable[T]],
         end: Callable[[T], Coroutine[None, None, None]],
     ) -> None:
         self._limits = limits
         self._tasks = tasks
-        self._open = open
         self._end = end
         self._held: OrderedDict[str, Held[T]] = OrderedDict()  # least recently used first
         self._opening: dict[str, Shared[Held[T]]] = {}
@@ -56,7 +54,7 @@ class OwnerPool(Generic[T]):
     def __len__(self) -> int:
         return len(self._held)
 
-    async def of(self, owner: str) -> Held[T]:
+    async def of(self, owner: str, open: Callable[[], Awaitable[T]]) -> Held[T]:
         """The owner's, opened if need be. Raises `BackendFailed`."""
         owner = "" if self._limits.shared else owner
         held = self._held.get(owner)
@@ -67,7 +65,7 @@ class OwnerPool(Generic[T]):
         if opening is None:
             self._make_room()
             opening = self._opening[owner] = Shared(self._tasks, f"opening {self._limits.name}")
-        return await opening.run(lambda: self._opened(owner))
+        return await opening.run(lambda: self._opened(owner, open))
 
     @contextmanager
     def using(self, held: Held[T]) -> Iterator[None]:
@@ -96,9 +94,9 @@ class OwnerPool(Generic[T]):
         self._held.clear()
         await asyncio.gather(*(self._end(each.value) for each in held))
 
-    async def _opened(self, owner: str) -> Held[T]:
+    async def _opened(self, owner: str, open: Callable[[], Awaitable[T]]) -> Held[T]:
         try:
-            held = Held(owner, await self._open(owner), last_used_s=asyncio.get_running_loop().time())
+            held = Held(owner, await open(), last_used_s=asyncio.get_running_loop().time())
         finally:
             self._opening.pop(owner, None)
         self._held[owner] = held

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
+from gateway.adapters.credentials.credential import Credential, Nothing
 from gateway.model import Era
 
 EraChoice = Literal["auto", "modern", "legacy"]
+
+
+NOTHING: Final = Nothing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,9 @@ class HttpSpec:
     name: str
     url: str
     era: EraChoice = "auto"
-    headers: Mapping[str, str] = field(default_factory=dict)  # sent with every request, e.g. a service credential
+    credential: Credential = NOTHING
+    lists_per_subject: bool | None = None  # None: where the credential is each subject's own
+    forward_headers: frozenset[str] = frozenset()  # of the client's, lower-case names
     tls: TlsSpec = TlsSpec()
     stateless: bool = False  # it keeps nothing per session: one session may serve every owner
     timeouts: Timeouts = Timeouts()

@@ -47,6 +47,7 @@ class StdioBackend:
 
     def __init__(self, spec: StdioSpec, *, client_info: JsonObject, emit: Emit, pace: Pace) -> None:
         self.name = spec.name
+        self.per_subject = False  # a process has one environment
         self._spec = spec
         self._pace = pace
         self._tasks = Tasks()
@@ -56,7 +57,7 @@ class StdioBackend:
         self._watcher = Watcher(spec.name, self._source, emit, pace, self._tasks)
         self._circuit.on_recovery(self._watcher.all_changed)
         limits = PoolLimits(f"processes of {spec.name}", spec.max_processes, spec.idle_s, spec.stateless)
-        self._pool: OwnerPool[Running] = OwnerPool(limits, self._tasks, open=self._start, end=self._end)
+        self._pool: OwnerPool[Running] = OwnerPool(limits, self._tasks, end=self._end)
         self._judgement = None if spec.era == "auto" else Judgement(spec.era, {})
         self._children: set[Child] = set()
         self._in_flight = 0
@@ -181,11 +182,12 @@ class StdioBackend:
 
     async def _held(self, owner: str) -> Held[Running]:
         """The owner's process, which has not ended as far as we know. Raises `BackendFailed`."""
-        held = await self._pool.of(owner)
+        open = partial(self._start, "" if self._spec.stateless else owner)
+        held = await self._pool.of(owner, open)
         if not held.value.child.ended.is_set():
             return held
         self._pool.lost(held)
-        return await self._pool.of(owner)
+        return await self._pool.of(owner, open)
 
     async def _start(self, owner: str) -> Running:
         """A process that answers. Raises `BackendFailed`."""

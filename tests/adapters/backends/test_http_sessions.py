@@ -96,8 +96,8 @@ def test_a_method_that_a_legacy_server_does_not_know_does_not_cost_the_session()
                 received.error(-32601, "Method not found", 404)
 
         async with scripted(legacy(strange)) as server, backends(http(server)) as behind:
-            assert (await behind.page("crm", "prompt", None, "ada")).definitions == ()
-            assert await text(behind, tool_call()) == "s1"
+            assert (await behind.page("crm", "prompt", None, None)).definitions == ()
+            assert await text(behind, tool_call(owner="")) == "s1"
 
     run(main())
 

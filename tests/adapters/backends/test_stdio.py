@@ -44,7 +44,7 @@ def test_the_official_server_answers_as_a_process_in_either_era(era: Any) -> Non
             assert got[:-1] == [Progress({"progress": 1, "total": 1, "message": "step 1"})]
             got = await messages(behind, tool_call("log", {"text": "hi"}, log_level="error"))
             assert got[:-1] == [Log({"level": "error", "data": "hi", "logger": "peer"})]
-            assert len((await behind.page("crm", "prompt", None, "")).definitions) == 1
+            assert len((await behind.page("crm", "prompt", None, None)).definitions) == 1
             assert await failure(behind, tool_call("ask")) == ("server_request", True)
             calls = [text(behind, tool_call("echo", {"text": str(n)})) for n in range(30)]
             assert await asyncio.gather(*calls) == [str(n) for n in range(30)]
