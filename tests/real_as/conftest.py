@@ -1,8 +1,12 @@
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
 
 from tests.flows.running import Running
 from tests.real_as.house import house
@@ -36,11 +40,31 @@ def node() -> str:
         pytest.skip(str(missing))
 
 
-@pytest.fixture(scope="module")
-def town(node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Who certifies the web servers that the provider reads clients' metadata documents from."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def town(node: str, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """One for all tests: each leaves the provider up, with keys and settings that suit the others."""
     folder = tmp_path_factory.mktemp("town")
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    with founded(node, folder, trusts=folder / "ca.pem") as town:
+        yield town
+        assert "Traceback" not in town.gateway.log
+
+
+@contextmanager
+def founded(
+    node: str, folder: Path, *, provider_up: bool = True, trust: Mapping[str, Any] | None = None, **told: Any
+) -> Iterator[Town]:
+    """A town of its own. `trust`: what the gateway is told of the provider besides its name; `told`: what the provider is."""
     workload = ("nightly", secrets.token_urlsafe(32))
-    known = [service(workload[0], "client_credentials", secret=workload[1])]
-    with provider(node, folder / "provider", clients=known) as issuer, house(folder / "gateway", issuer) as gateway:
-        yield Town(issuer, gateway, workload)
-        assert "Traceback" not in gateway.log
+    clients = [service(workload[0], "client_credentials", secret=workload[1]), *told.pop("clients", [])]
+    with provider(node, folder / "provider", clients=clients, **told) as issuer:
+        if not provider_up:
+            issuer.kill()
+        with house(folder / "gateway", issuer, trust=trust) as gateway:
+            yield Town(issuer, gateway, workload)

@@ -25,14 +25,11 @@ def house(folder: Path, issuer: Provider, *, trust: Mapping[str, Any] | None = N
         port = free_port()
         told = {
             "listen": {"port": port},
-            "identity": {"issuers": [{**found(issuer, f"http://127.0.0.1:{port}/mcp"), **(trust or {})}]},
+            "identity": {"issuers": [{"issuer": issuer.issuer, "audience": [f"http://127.0.0.1:{port}/mcp"], **(trust or {})}]},
+            "surfaces": {"default": {"scopes": ["deploy:read"]}},
             **settings,
         }
         yield stopping.enter_context(gateway(folder, {"deploy": url}, {}, **told))
-
-
-def found(issuer: Provider, resource: str) -> dict[str, Any]:
-    return {"issuer": issuer.issuer, "jwks_url": f"{issuer.issuer}/jwks", "audience": [resource]}
 
 
 class Bearer:

@@ -1,6 +1,7 @@
 // A real authorization server: npm's `oidc-provider`, configured as an organisation would, and nothing of it rewritten.
 // What is ours here: where it keeps its state (kept.mjs), the token exchange (exchange.mjs, a grant type of one's own is a
-// documented feature), and who the people are. Login and consent pages are the ones that come with it.
+// documented feature), that registered clients are not kept to the scopes they registered with (`unbound`), and who the
+// people are. Login and consent pages are the ones that come with it.
 //
 // `node provider.mjs <settings.json>` prints one line, the issuer, when it listens; SIGHUP reads the settings again.
 
@@ -27,6 +28,17 @@ function resourceServer(settings, resource) {
     accessTokenTTL: settings.token_ttl_s,
     jwt: { sign: { alg: settings.algorithm } },
   };
+}
+
+// The official client registers with the scopes of its first challenge. A server that holds it to them lets it never step up
+// (RFC 7591 3.2.1 leaves both to the server), so an organisation that wants step-up has to leave them out, as here.
+async function unbound(ctx, next) {
+  if (ctx.method === "POST" && ctx.path === "/reg") {
+    const chunks = await ctx.req.toArray();
+    const { scope: _first, ...metadata } = JSON.parse(Buffer.concat(chunks));
+    ctx.req.body = metadata;
+  }
+  await next();
 }
 
 function provider(settings) {
@@ -60,6 +72,7 @@ function provider(settings) {
       revocation: { enabled: true },
     },
   });
+  made.use(unbound);
   made.on("server_error", (_ctx, error) => console.error(error));
   made.on("grant.error", (_ctx, error) => console.error(error.message, error.error_detail ?? ""));
   registerTokenExchange(made, settings.jwks, (resource) => resourceServer(settings, resource));

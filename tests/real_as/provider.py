@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 HERE = Path(__file__).resolve().parent
 PATIENCE_S = 15.0
 SCOPES = "deploy:read deploy:write"
-ERIN = "erin@example.com"
-PEOPLE = {ERIN: {"groups": ["engineers"]}, "ann@example.com": {"groups": ["analysts"]}, "nightly": {"groups": ["engineers"]}}
+ERIN, ANN = "erin@example.com", "ann@example.com"
+PEOPLE = {ERIN: {"groups": ["engineers"]}, ANN: {"groups": ["analysts"]}, "nightly": {"groups": ["engineers"]}}
 
 
 def new_key(kid: str) -> dict[str, Any]:
