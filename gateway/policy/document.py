@@ -142,6 +142,7 @@ def _subject(caller: Caller) -> JsonObject:
     said["scopes"] = [*subject.scopes]
     said["claims"] = dict(subject.claims)
     said["authentication"] = subject.authentication
+    said |= _present(("credential", caller.credential or None))
     if subject.assurance:
         said["assurance"] = dict(subject.assurance)
     said["actors"] = [_identity(actor) for actor in subject.actors]

@@ -426,7 +426,7 @@ _five := object.union(
 	])),
 	{
 		"agent": {"id": "support-bot"},
-		"subject": {"actors": [{"issuer": "https://id.example.com", "id": "robot"}]},
+		"subject": {"actors": [{"issuer": "https://id.example.com", "id": "robot"}], "credential": "key:desk2"},
 	},
 )
 
@@ -457,6 +457,10 @@ test_a_block_hides[name] if {
 		},
 		"an agent": {"block": {"what": "agent", "agent": "support-bot"}, "hidden": {0, 1, 2, 3, 4}},
 		"not another agent": {"block": {"what": "agent", "agent": "other-bot"}, "hidden": set()},
+		"an API key": {"block": {"what": "key", "key": "desk2"}, "hidden": {0, 1, 2, 3, 4}},
+		"not another API key": {"block": {"what": "key", "key": "desk"}, "hidden": set()},
+		"not what is called like a key": {"block": {"what": "key", "key": "key:desk2"}, "hidden": set()},
+		"no one, if its key cannot be read": {"block": {"what": "key", "key": {"id": "desk2"}}, "hidden": set()},
 		"not for longer than it says": {"block": {"what": "agent", "agent": "support-bot", "until_ns": asking.now_ns}, "hidden": set()},
 		"for ever, if its end cannot be read": {
 			"block": {"what": "agent", "agent": "support-bot", "until_ns": "tomorrow"},

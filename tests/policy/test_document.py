@@ -64,6 +64,7 @@ QUESTIONS = {
     "result": replace(CALL, phase="result", result={"content": []}),
     "list": LIST,
     "empty list": replace(LIST, resources=()),
+    "by an API key": replace(CALL, caller=replace(CALL.caller, credential="key:ci")),
     "stranger": replace(CALL, caller=STRANGER, client=ClientInfo()),
     "unlisted resource": replace(
         CALL, action_name="resources/read", resources=(Resource("resource", "", backend="crm", uri="crm://x", template="crm://{y}"),)
@@ -72,21 +73,24 @@ QUESTIONS = {
 }  # fmt: skip
 
 
+CALLED = {
+    "type": "user",
+    "issuer": "https://id.example.com",
+    "id": "alice@example.com",
+    "groups": ["devs"],
+    "scopes": ["mcp:read"],
+    "claims": {"tenant": "a"},
+    "authentication": "jwt",
+    "assurance": {"acr": "high", "token_issued_ns": 5},
+    "actors": [{"issuer": "https://id.example.com", "id": "bot"}],
+}
+
+
 def test_a_call_is_told_whole() -> None:
     assert document(CALL) == {
         "input": {
             "version": 1,
-            "subject": {
-                "type": "user",
-                "issuer": "https://id.example.com",
-                "id": "alice@example.com",
-                "groups": ["devs"],
-                "scopes": ["mcp:read"],
-                "claims": {"tenant": "a"},
-                "authentication": "jwt",
-                "assurance": {"acr": "high", "token_issued_ns": 5},
-                "actors": [{"issuer": "https://id.example.com", "id": "bot"}],
-            },
+            "subject": CALLED,
             "agent": {"id": "support-bot", "claimed": {"name": "Cursor", "version": "1.2"}},
             "action": {"name": "tools/call", "phase": "request", "initiator": "client"},
             "resources": [
@@ -114,6 +118,13 @@ def test_a_call_is_told_whole() -> None:
             "exchange": {"decision_id": "d" * 32, "request_id": "r1", "trace_id": "t" * 32},
         }
     }
+
+
+def test_the_credential_is_named_where_there_is_one() -> None:
+    named, unnamed = (document(QUESTIONS[name])["input"] for name in ("by an API key", "call"))
+    assert isinstance(named, dict)
+    assert isinstance(unnamed, dict)
+    assert named == {**unnamed, "subject": {**CALLED, "credential": "key:ci"}}
 
 
 def nulls(value: Any) -> bool:

@@ -98,3 +98,10 @@ def test_a_misspelt_required_key_is_told_as_such() -> None:
         "waivers.0 lacks 'until_ns'; is 'until' meant to be it?",
         "waivers.0.until is not known; did you mean 'until_ns'?",
     ]
+
+
+def test_a_block_of_a_key_names_its_id_and_nothing_else() -> None:
+    until = "until_ns: 1900000000000000000"
+    assert facts({FILE: f"version: 1\nblocks:\n  - {{what: key, key: ci, {until}}}\n"}, SCHEMA) == ()
+    for wrong in ("what: key", "what: key, subject: ci", "what: key, key: a_b", "what: agent, agent: a, key: ci"):
+        assert len(facts({FILE: f"version: 1\nblocks:\n  - {{{wrong}, {until}}}\n"}, SCHEMA)) > 0

@@ -71,6 +71,13 @@ _caller_blocked if {
 	block.agent == input.agent.id
 }
 
+# An API key by its id: whoever speaks with it, also in a user's name. The subject's other keys go on.
+_caller_blocked if {
+	some block in _blocks
+	block.what == "key"
+	input.subject.credential == sprintf("key:%v", [block.key])
+}
+
 _resource_blocked(resource) if {
 	some block in _blocks
 	block.what == "backend"
