@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 
-from gateway.adapters.catalogs import CatalogChange, Freshness, LiveCatalogs
+from gateway.adapters.catalogs import CatalogChange, Ears, LiveCatalogs
 from gateway.adapters.concurrency import Concurrency
 from gateway.adapters.key_file import KeyChange
 from gateway.adapters.limits import MemoryLimiter
@@ -20,7 +20,8 @@ from gateway.adapters.operations import Check, Operations
 from gateway.adapters.sessions import MemorySessions, SessionLimits
 from gateway.adapters.tasks import Tasks
 from gateway.assembly import backends, identity, keys, listening, policy, whole
-from gateway.audit_record import Changed, Record, Refused, Started
+from gateway.audit_record import Changed, Fetch, Record, Refused, Started, Who
+from gateway.catalog.merge import TYPES
 from gateway.errors import WIRE, Kind, Unrecorded
 from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.listen import Listeners
@@ -30,7 +31,7 @@ from gateway.front import metadata, protocol
 from gateway.front.endpoint import Door, Endpoint
 from gateway.front.protocol import BoundedProtocol, Ending
 from gateway.front.routing import routes
-from gateway.model import Change, JsonObject
+from gateway.model import Caller, Change, JsonObject
 from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
 from gateway.wire.methods import METHODS
@@ -60,8 +61,8 @@ class Gateway:
             self._backends,
             tuple(settings.backends),
             backends.surface_specs(settings),
-            Freshness(settings.catalog.refresh_s, settings.catalog.stale_s, settings.catalog.max_items),
-            self._catalog_told,
+            backends.freshness(settings),
+            Ears(self._catalog_told, self._asking_as),
         )
         limits = settings.limits
         self._sessions = MemorySessions(SessionLimits(limits.sessions_per_caller, limits.sessions_in_all, limits.session_idle_s))
@@ -208,8 +209,13 @@ class Gateway:
     def _catalog_told(self, change: CatalogChange) -> None:
         for backend, type, count in change.counts:
             self._metrics.state.catalog(backend=backend, type=type, items=count)
-        self._listeners.catalog_changed(change.surfaces, change.kinds)
-        self._record(Changed("catalog", True, before=change.before, after=change.after, detail=change.detail))
+        self._listeners.catalog_changed(change.surfaces, change.kinds, change.owner)
+        if change.detail:
+            self._record(Changed("catalog", True, before=change.before or None, after=change.after, detail=change.detail))
+
+    async def _asking_as(self, backend: str, caller: Caller) -> None:
+        """A backend is about to be asked for its lists as this caller. Raises `Unrecorded`."""
+        await self._audit.write(Fetch(Who(caller), backend, TYPES).record())
 
     def _unwatch(self, backend: str, uri: str) -> None:
         self._tasks.spawn(self._backends.unwatch(backend, uri), "end of a subscription")

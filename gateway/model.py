@@ -61,8 +61,14 @@ class Caller:
 
     @property
     def key(self) -> str:
-        """Names the subject *and* its agent: what one caller obtained is never another's under the same key."""
-        return "\x1f".join((self.subject.type, self.subject.identity.issuer, self.subject.identity.id, self.agent_id or ""))
+        """Names the subject, how it was authenticated, and its agent: what one caller obtained is never another's.
+
+        A user whom a workload merely names shares nothing with the same user who came with a token.
+        """
+        subject = self.subject
+        return "\x1f".join(
+            (subject.type, subject.authentication, subject.identity.issuer, subject.identity.id, self.agent_id or "")
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,14 @@ class Backends(Protocol):
 
 
 class Catalogs(Protocol):
-    """What exists on each surface, kept fresh in the background."""
+    """What exists on each surface, kept fresh in the background, or as each caller where a backend lists for each subject."""
 
-    def view(self, surface: str) -> View:
-        """The surface as it stands: never waits; says which backends are missing."""
+    def view(self, surface: str, caller: Caller) -> View:
+        """The surface as it stands for this caller: never waits; says which backends are missing."""
+        ...
+
+    async def full_view(self, surface: str, caller: Caller) -> View:
+        """The same, once what only this caller's own credential can list was fetched: waits a bounded time, and only for that."""
         ...
 
 

@@ -16,6 +16,7 @@ from gateway.audit_record import (
     Duty,
     End,
     Exchange,
+    Fetch,
     Head,
     Intent,
     Listing,
@@ -80,6 +81,8 @@ RECORDS: dict[str, Record] = {
     "exchange": Exchange(HEAD, WHO, END, RULING, ITEM, "github", {"a": 2**70}),
     "exchange, bare": Exchange(HEAD, WHO, End("unknown", 0)),
     "listing": Listing(HEAD, WHO, END, RULING, 3, 2, {"org/reviewed": 2}, ("crm",), "github", ("github__a",)),
+    "fetch": Fetch(WHO, "github", ("tool", "prompt")),
+    "fetch of a page": Fetch(WHO, "github", ("resource",), HEAD),
     "refusal": Refused(
         "header_mismatch", "header_mismatch", 400, "192.0.2.7", "default", WHO, "tools/call", -32020, 5, "x1", "t1"
     ),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from gateway.adapters.backends import BackendSet, BackendSpec, HttpSpec, StdioSpec, Timeouts, TlsSpec
+from gateway.adapters.catalogs import Freshness
 from gateway.assembly.credentials import credential
 from gateway.catalog.surface import SurfaceError, SurfaceSpec
 from gateway.catalog.surface import check as check_surface
@@ -69,6 +70,17 @@ def _backend_spec(name: str, backend: Backend) -> BackendSpec:
         max_concurrent=backend.max_concurrent,
         max_processes=min(backend.max_sessions, 16) if "max_sessions" not in backend.model_fields_set else backend.max_sessions,
         idle_s=backend.idle_session_s,
+    )
+
+
+def freshness(settings: Settings) -> Freshness:
+    catalog = settings.catalog
+    return Freshness(
+        refresh_s=catalog.refresh_s,
+        stale_s=catalog.stale_s,
+        max_items=catalog.max_items,
+        scopes_kept=catalog.scopes_kept,
+        scope_wait_s=catalog.scope_wait_s,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.audit_record.members import End, Head, Level, Ruling, Who, item, present, word
-from gateway.model import Era, JsonObject, Resource
+from gateway.model import Era, ItemType, JsonObject, Resource
 
 Subsystem = Literal["settings", "policy", "facts", "catalog", "audit", "keys"]
 
@@ -123,6 +123,23 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """Written before a backend is asked for its lists with a subject's own credential.
+
+    With a `head` it is for the page that one exchange asks for; without, for what the subject's exchanges see from now on.
+    """
+
+    who: Who
+    backend: str
+    lists: tuple[ItemType, ...]
+    head: Head | None = None
+
+    def record(self) -> JsonObject:
+        head = self.head.members() if self.head is not None else {}
+        return {"type": "fetch", **head, **self.who.members(), "backend": self.backend, "lists": [*self.lists]}
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A message refused before it became an exchange: origin, credential, parse, ladder.
 
@@ -221,7 +238,7 @@ class Stopped:
         return {"type": "stop", "cause": self.cause}
 
 
-Record = Intent | Settled | Exchange | Listing | Refused | Strangers | Changed | Started | Stopped
+Record = Intent | Settled | Exchange | Listing | Fetch | Refused | Strangers | Changed | Started | Stopped
 
 
 def _leveled(level: Level, arguments: JsonObject | None, result: JsonObject | None) -> JsonObject:

@@ -108,10 +108,11 @@ class Listeners:
         for backend, uri in self._subscribed.pop(session_id, {}).values():
             self._release(backend, uri)
 
-    def catalog_changed(self, surfaces: Iterable[str], kinds: Iterable[str]) -> None:
+    def catalog_changed(self, surfaces: Iterable[str], kinds: Iterable[str], owner: str | None = None) -> None:
+        """`owner`: whose own lists changed (`Caller.key`); None: everybody's."""
         named, which = frozenset(surfaces), tuple(kinds)
         for listener in self._open:
-            if listener.x.view.surface in named:
+            if listener.x.view.surface in named and owner in {None, listener.x.caller.key}:
                 listener.wake(which)
 
     def resource_updated(self, change: Change) -> None:
@@ -234,7 +235,9 @@ async def _watch(ports: Ports, backend: str, uri: str, leaving: AsyncExitStack) 
 
 async def _digest(ports: Ports, listener: Listener, kind: str) -> str | None:
     """Of everything of this kind that the subject may see now; None when the policy cannot tell."""
-    x = replace(listener.x, view=ports.catalogs.view(listener.x.view.surface), started_ns=ports.now_ns())
+    x = replace(
+        listener.x, view=await ports.catalogs.full_view(listener.x.view.surface, listener.x.caller), started_ns=ports.now_ns()
+    )
     items = [item for type in KINDS[kind] for item in x.view.items.get(type, ())]
     asked = question(x, [listed(item) for item in items], phase="list", action=LIST_METHODS[kind], now_ns=x.started_ns)
     try:
@@ -251,7 +254,9 @@ async def _visible(ports: Ports, listener: Listener, uris: list[str]) -> list[st
     """Those of `uris` that the subject may still see."""
     if not uris:
         return []
-    x = replace(listener.x, view=ports.catalogs.view(listener.x.view.surface), started_ns=ports.now_ns())
+    x = replace(
+        listener.x, view=await ports.catalogs.full_view(listener.x.view.surface, listener.x.caller), started_ns=ports.now_ns()
+    )
     resources: list[Resource] = [linked(x.view, uri) for uri in uris]
     asked = question(x, resources, phase="list", action="resources/list", now_ns=x.started_ns)
     try:

@@ -13,6 +13,7 @@ from gateway.catalog.cursor import Cursor
 from gateway.catalog.items import read_items
 from gateway.catalog.surface import shown
 from gateway.errors import BackendFailed, Kind, Refusal, Undecided
+from gateway.exchange import recording
 from gateway.exchange.asking import PER_BACKEND, ask_list, not_understood, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.kept_lists import KeptList, as_seen
@@ -71,6 +72,8 @@ async def _resources(ports: Ports, x: Exchange, draft: Draft, at: Cursor | None)
         if index >= len(backends) or parts:
             break
         backend = backends[index]
+        if ports.backends.scope(backend, x.caller.key):
+            await recording.fetch(ports, x, backend, "resource")
         try:
             page = await ports.backends.page(backend, "resource", upstream, x.caller)
         except BackendFailed:

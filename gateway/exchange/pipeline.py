@@ -10,7 +10,8 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, TypeVar
 
 from gateway.errors import Kind, Refusal, Unrecorded
 from gateway.exchange import recording
@@ -26,6 +27,8 @@ from gateway.model import JsonObject, Notice, Reply
 from gateway.ports import Charge
 from gateway.wire import json
 
+T = TypeVar("T")
+
 AS_TOOL_RESULT = frozenset({Kind.DENIED, Kind.LIMITED, Kind.RESULT_WITHHELD})
 """Refusals of a tools/call that the model should read and adapt to (2025-06-18 on, server/tools: error handling)."""
 
@@ -34,6 +37,9 @@ async def run(ports: Ports, listeners: Listeners, x: Exchange) -> AsyncGenerator
     """Notices and, last, the reply. Raises `Refusal` where there is none. Recorded either way, before the caller learns it."""
     draft = Draft()
     try:
+        full = await ports.catalogs.full_view(x.view.surface, x.caller)
+        if full is not x.view:
+            x = replace(x, view=full)
         async with aclosing(_steps(ports, listeners, x, draft)) as events:
             async for event in events:
                 yield event
@@ -72,7 +78,7 @@ def _steps(ports: Ports, listeners: Listeners, x: Exchange, draft: Draft) -> Asy
 
 
 async def _list_steps(ports: Ports, x: Exchange, draft: Draft) -> AsyncGenerator[Reply, None]:
-    reply = await listing(ports, x, draft)
+    reply = await _written(listing(ports, x, draft))  # which is recorded before a backend is asked as its caller
     await _written(recording.listing(ports, x, draft))
     yield reply
 
@@ -137,10 +143,10 @@ async def _charged(ports: Ports, permit: Permit) -> None:
         )
 
 
-async def _written(record: Awaitable[None]) -> None:
+async def _written(record: Awaitable[T]) -> T:
     """One record, before what it records; where it cannot be written, nothing is done."""
     try:
-        await record
+        return await record
     except Unrecorded as error:
         raise Refusal(Kind.UNRECORDED, "The audit log cannot be written, so nothing was done.") from error
 

@@ -6,12 +6,12 @@ What was not forwarded has one line. Each function raises `Unrecorded`; the pipe
 import time
 from collections.abc import Mapping
 
-from gateway.audit_record import Asked, Duty, End, Head, Intent, Level, Listing, Outcome, Ruling, Settled, Who
+from gateway.audit_record import Asked, Duty, End, Fetch, Head, Intent, Level, Listing, Outcome, Ruling, Settled, Who
 from gateway.audit_record import Exchange as Line
 from gateway.errors import Kind, Refusal
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
-from gateway.model import Decision, JsonObject, Phase
+from gateway.model import Decision, ItemType, JsonObject, Phase
 from gateway.policy.obligations import AUDIT_LEVELS, Carried, Duties, ListDuties
 
 OUTCOMES: Mapping[Kind, Outcome] = {
@@ -69,6 +69,11 @@ async def listing(ports: Ports, x: Exchange, draft: Draft) -> None:
         missing=draft.missing,
     ).record()
     await _last(ports, x, draft, "ok", record)
+
+
+async def fetch(ports: Ports, x: Exchange, backend: str, type: ItemType) -> None:
+    """That a backend is about to be asked for a page of its list as this caller."""
+    await ports.audit.write(Fetch(_who(x), backend, (type,), _head(x)).record())
 
 
 async def answered(ports: Ports, x: Exchange, draft: Draft) -> None:

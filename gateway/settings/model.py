@@ -54,6 +54,14 @@ class CatalogSettings(Closed):
     stale_s: Seconds = Field(default=300, description="a failing backend's items stay listed for this long")
     start_wait_s: Seconds = Field(default=10, description="how long the start waits for backends to answer once")
     max_items: Count = Field(default=5000, description="most items of one type at one backend")
+    scopes_kept: Count = Field(
+        default=500,
+        description="of a backend that lists for each subject: how many callers' lists are kept, the least used forgotten",
+    )
+    scope_wait_s: Seconds = Field(
+        default=5,
+        description="how long a request waits for what only its own caller's credential can list; then that part is missing",
+    )
 
 
 class Settings(Closed):

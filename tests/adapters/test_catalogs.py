@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.catalogs import BURST, MAX_TOLD, CatalogChange, Freshness, LiveCatalogs, Patience
+from gateway.adapters.catalogs import BURST, MAX_TOLD, CatalogChange, Ears, Freshness, LiveCatalogs, Patience
 from gateway.catalog.surface import SurfaceError, SurfaceSpec
 from gateway.errors import BackendFailed
-from gateway.model import BackendMessage, Caller, Change, ItemType, JsonObject, Listing, Outgoing
+from gateway.model import BackendMessage, Caller, Change, Identity, ItemType, JsonObject, Listing, Outgoing, Subject
 
 WAIT_S = 5.0
 ALL = SurfaceSpec("default", ("crm", "wiki"))
 CRM = SurfaceSpec("crm", ("crm",))
 WIKI = SurfaceSpec("wiki", ("wiki",))
+ADA = Caller(Subject("user", Identity("https://id.example", "ada"), "jwt"), "cli", "192.0.2.1")
 
 
 class Offers:
@@ -29,6 +30,9 @@ class Offers:
         self.ttl_ms = 0
         self.loops = False
         self.walks: dict[str, int] = {}
+
+    def scope(self, backend: str, owner: str) -> str:
+        return ""
 
     async def page(self, backend: str, type: ItemType, cursor: str | None, caller: Caller | None) -> Listing:
         if backend in self.hung:
@@ -56,6 +60,14 @@ class Offers:
         raise AssertionError
 
 
+async def unasked(backend: str, caller: Caller) -> None:
+    raise AssertionError("nobody's own lists are fetched here")
+
+
+def ears(told: "Told") -> Ears:
+    return Ears(told.append, unasked)
+
+
 class Told(list[CatalogChange]):
     """What a listener was told, and a way to wait for more."""
 
@@ -75,7 +87,7 @@ def live(offers: Offers, body: Body, *, surfaces: Sequence[SurfaceSpec] = (ALL, 
 
     async def main() -> Told:
         told = Told()
-        catalogs = LiveCatalogs(offers, tuple(offers.tools), surfaces, freshness, told.append)
+        catalogs = LiveCatalogs(offers, tuple(offers.tools), surfaces, freshness, ears(told))
         try:
             await catalogs.start()
             await catalogs.started(WAIT_S)
@@ -88,13 +100,13 @@ def live(offers: Offers, body: Body, *, surfaces: Sequence[SurfaceSpec] = (ALL, 
 
 
 def names(catalogs: LiveCatalogs, surface: str = "default") -> list[str]:
-    return [item.public_name for item in catalogs.view(surface).items["tool"]]
+    return [item.public_name for item in catalogs.view(surface, ADA).items["tool"]]
 
 
 def test_everything_that_the_backends_offer_is_there_after_the_start_and_told_once_each() -> None:
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
         assert names(catalogs) == ["crm__a", "crm__b", "wiki__a"]
-        assert catalogs.view("default").missing == ()
+        assert catalogs.view("default", ADA).missing == ()
 
     told = live(Offers(crm=[["b"], ["a"]], wiki=[["a"]]), body)
     crm, wiki = sorted(told, key=lambda change: str(change.detail["backend"]))
@@ -119,8 +131,8 @@ def test_before_any_answer_every_backend_is_missing_and_nobody_waits() -> None:
     async def main() -> None:
         offers = Offers(crm=[["a"]], wiki=[["a"]])
         offers.hung = {"crm", "wiki"}
-        catalogs = LiveCatalogs(offers, ("crm", "wiki"), [ALL], SLOW, Told().append)
-        assert (names(catalogs), catalogs.view("default").missing) == ([], ("crm", "wiki"))
+        catalogs = LiveCatalogs(offers, ("crm", "wiki"), [ALL], SLOW, ears(Told()))
+        assert (names(catalogs), catalogs.view("default", ADA).missing) == ([], ("crm", "wiki"))
         await catalogs.start()
         begun_s = time.monotonic()
         await catalogs.started(0.05)
@@ -135,11 +147,11 @@ def test_a_dead_backend_costs_its_own_items_only_and_heals_by_itself() -> None:
     offers.down["crm"] = BackendFailed("unreachable", sent=False)
 
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
-        assert (names(catalogs), catalogs.view("default").missing) == (["wiki__a"], ("crm",))
-        assert catalogs.view("wiki").missing == ()
+        assert (names(catalogs), catalogs.view("default", ADA).missing) == (["wiki__a"], ("crm",))
+        assert catalogs.view("wiki", ADA).missing == ()
         offers.down.clear()
         await told.until(lambda: names(catalogs) == ["crm__a", "wiki__a"])
-        assert catalogs.view("default").missing == ()
+        assert catalogs.view("default", ADA).missing == ()
 
     told = live(offers, body)
     assert [change.detail["backend"] for change in told] == ["wiki", "crm"]  # that it is not there yet is nothing new
@@ -149,13 +161,13 @@ def test_a_listing_that_fails_in_the_middle_changes_nothing() -> None:
     offers = Offers(crm=[["a"], ["b"]])
 
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
-        before = catalogs.view("crm")
+        before = catalogs.view("crm", ADA)
         walks = offers.walks["crm"]
         offers.tools["crm"] = [["new"], ["never"]]
         offers.down["crm"] = BackendFailed("closed", sent=True)
         catalogs.refresh(Change("crm", "tools"))
         await told.until(lambda: offers.walks["crm"] > walks + 1)
-        assert catalogs.view("crm") is before
+        assert catalogs.view("crm", ADA) is before
 
     assert len(live(offers, body, surfaces=[CRM])) == 1
 
@@ -167,10 +179,10 @@ def test_items_outlive_their_backend_for_stale_s_and_then_it_is_missing() -> Non
         offers.down["crm"] = BackendFailed("late", sent=True)
         walks, gone_s = offers.walks["crm"], time.monotonic()
         await told.until(lambda: offers.walks["crm"] > walks)
-        assert (names(catalogs), catalogs.view("default").missing) == (["crm__a", "wiki__a"], ())  # stale, but there
+        assert (names(catalogs), catalogs.view("default", ADA).missing) == (["crm__a", "wiki__a"], ())  # stale, but there
         await told.until(lambda: names(catalogs) == ["wiki__a"])
         assert FAST.stale_s - 0.1 < time.monotonic() - gone_s < FAST.stale_s + 1.0
-        assert catalogs.view("default").missing == ("crm",)
+        assert catalogs.view("default", ADA).missing == ("crm",)
         offers.down.clear()
         await told.until(lambda: names(catalogs) == ["crm__a", "wiki__a"])
 
@@ -187,7 +199,7 @@ def test_a_backend_that_never_finishes_its_list_is_late() -> None:
     offers.hung = {"crm"}
 
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
-        assert (names(catalogs), catalogs.view("default").missing) == (["wiki__a"], ("crm",))
+        assert (names(catalogs), catalogs.view("default", ADA).missing) == (["wiki__a"], ("crm",))
 
     live(offers, body, freshness=Freshness(walk_s=0.1))
 
@@ -196,7 +208,7 @@ def test_a_change_at_a_backend_is_seen_within_a_tenth_of_a_second_and_told_to_it
     offers = Offers(crm=[["a"]], wiki=[["a"]])
 
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
-        other, before = catalogs.view("wiki"), catalogs.view("crm")
+        other, before = catalogs.view("wiki", ADA), catalogs.view("crm", ADA)
         del told[:]
         offers.tools["crm"] = [["a", "new"]]
         begun_s = time.monotonic()
@@ -205,9 +217,9 @@ def test_a_change_at_a_backend_is_seen_within_a_tenth_of_a_second_and_told_to_it
         await told.until(lambda: names(catalogs, "crm") == ["crm__a", "crm__new"])
         assert time.monotonic() - begun_s < 0.5  # 50 ms, on a busy machine
         assert offers.walks["crm"] == 2  # a burst is one refresh
-        assert catalogs.view("wiki") is other
-        assert catalogs.view("crm").items["prompt"] is before.items["prompt"]
-        assert catalogs.view("crm").find("tool", "crm__a") is before.find("tool", "crm__a")
+        assert catalogs.view("wiki", ADA) is other
+        assert catalogs.view("crm", ADA).items["prompt"] is before.items["prompt"]
+        assert catalogs.view("crm", ADA).find("tool", "crm__a") is before.find("tool", "crm__a")
 
     (change,) = live(offers, body)
     assert (change.surfaces, change.kinds, change.detail) == (
@@ -221,10 +233,10 @@ def test_an_unchanged_list_is_the_same_view_and_nobody_is_told() -> None:
     offers = Offers(crm=[["a"]], wiki=[["a"]])
 
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
-        before = catalogs.view("default")
+        before = catalogs.view("default", ADA)
         walks = offers.walks["crm"]
         await told.until(lambda: offers.walks["crm"] > walks + 3)
-        assert catalogs.view("default") is before
+        assert catalogs.view("default", ADA) is before
 
     assert len(live(offers, body, freshness=FAST)) == 2
 
@@ -353,7 +365,7 @@ def test_a_fault_of_ours_leaves_no_items_in_force_and_heals_by_itself(caplog: py
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
         offers.down["crm"] = RuntimeError("a bug")
         catalogs.refresh(Change("crm", "tools"))
-        await told.until(lambda: catalogs.view("default").missing == ("crm",))
+        await told.until(lambda: catalogs.view("default", ADA).missing == ("crm",))
         assert names(catalogs) == ["wiki__a"]
         offers.down.clear()
         await told.until(lambda: names(catalogs) == ["crm__a", "wiki__a"])
@@ -371,12 +383,12 @@ def test_a_fault_before_the_first_answer_does_not_hold_up_the_start() -> None:
     offers.down["crm"] = RuntimeError("a bug")
 
     async def main() -> None:
-        catalogs = LiveCatalogs(offers, ("crm", "wiki"), [ALL], SLOW, Told().append)
+        catalogs = LiveCatalogs(offers, ("crm", "wiki"), [ALL], SLOW, ears(Told()))
         await catalogs.start()
         begun_s = time.monotonic()
         await catalogs.started(WAIT_S)
         assert time.monotonic() - begun_s < WAIT_S / 2
-        assert (names(catalogs), catalogs.view("default").missing) == (["wiki__a"], ("crm",))
+        assert (names(catalogs), catalogs.view("default", ADA).missing) == (["wiki__a"], ("crm",))
         await catalogs.close()
 
     asyncio.run(main())
@@ -388,17 +400,17 @@ def test_what_a_failing_backend_granted_is_granted_no_longer() -> None:
 
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
         def left_ms() -> int:
-            return catalogs.view("crm").ttl_left_ms("tool", time.time_ns())
+            return catalogs.view("crm", ADA).ttl_left_ms("tool", time.time_ns())
 
-        items = catalogs.view("crm").items["tool"]
+        items = catalogs.view("crm", ADA).items["tool"]
         assert 0 < left_ms() <= 60_000
         offers.down["crm"] = BackendFailed("unreachable", sent=False)
         catalogs.refresh(Change("crm", "tools"))
         await told.until(lambda: left_ms() == 0)
-        assert catalogs.view("crm").items["tool"] is items
+        assert catalogs.view("crm", ADA).items["tool"] is items
         offers.down.clear()
         await told.until(lambda: left_ms() > 0)
-        assert catalogs.view("crm").items["tool"] is items
+        assert catalogs.view("crm", ADA).items["tool"] is items
 
     assert len(live(offers, body, surfaces=[CRM])) == 1  # nothing that a listener would have to hear of
 
@@ -443,13 +455,13 @@ def test_many_bad_items_are_told_by_the_first_of_them_and_a_count(caplog: pytest
 def test_renames_onto_one_name_are_refused_before_any_backend_is_asked() -> None:
     spec = SurfaceSpec("default", ("crm", "wiki"), renames={"crm__a": "x", "wiki__a": "x"})
     with pytest.raises(SurfaceError, match="crm__a and wiki__a would both be called x"):
-        LiveCatalogs(Offers(), ("crm", "wiki"), [spec], SLOW, Told().append)
+        LiveCatalogs(Offers(), ("crm", "wiki"), [spec], SLOW, ears(Told()))
 
 
 def test_a_long_page_is_read_in_steps_so_that_others_get_their_turn() -> None:
     async def main() -> None:
         offers = Offers(crm=[[f"tool_{number}" for number in range(1000)]])
-        catalogs = LiveCatalogs(offers, ("crm",), [CRM], SLOW, Told().append)
+        catalogs = LiveCatalogs(offers, ("crm",), [CRM], SLOW, ears(Told()))
         await catalogs.start()
         turns = 0
         while not names(catalogs, "crm"):
