@@ -85,7 +85,7 @@ class Gateway:
         )
         door = Door(
             ports=ports,
-            authenticator=identity.authenticator(settings, self._tokens, self._keys.method, rooms),
+            authenticator=identity.authenticator(settings, self._tokens, self._keys.method, rooms, public_url),
             sessions=self._sessions,
             concurrency=self._concurrency,
             listeners=self._listeners,

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 
-from gateway.adapters.authenticator import AccessTokens, ApiKeys, Front, SurfaceAccess
+from gateway.adapters.access_tokens import AccessTokens
+from gateway.adapters.authenticator import ApiKeys, Front, SurfaceAccess
+from gateway.adapters.proofs import ProofBounds, Proofs
 from gateway.assembly.issuers import key_ring
 from gateway.front.endpoint import Room
+from gateway.identity.challenge import surface_path
+from gateway.identity.dpop import ProofRules
+from gateway.identity.resource import normalised
 from gateway.identity.tokens import TrustedIssuer
 from gateway.settings.identity import Issuer
 from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
+
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 — told apart, not bound
 
 
 def access_tokens(issuers: Sequence[Issuer]) -> AccessTokens:
@@ -19,17 +26,45 @@ def access_tokens(issuers: Sequence[Issuer]) -> AccessTokens:
         raise SettingsError(f"identity.issuers: {error}") from error
 
 
-def authenticator(settings: Settings, tokens: AccessTokens, keys: ApiKeys, rooms: Iterable[Room]) -> Front:
+def authenticator(settings: Settings, tokens: AccessTokens, keys: ApiKeys, rooms: Iterable[Room], public_url: str) -> Front:
     """Raises `SettingsError`."""
     surfaces = {
         room.surface: SurfaceAccess(
+            resource=_resource(public_url, room.surface),
             anonymous=settings.surfaces[room.surface].anonymous,
             scopes=settings.surfaces[room.surface].scopes,
             resource_metadata=room.resource_metadata,
         )
         for room in rooms
     }
-    return Front((keys, tokens), surfaces, end_user_header=settings.identity.end_user_header)
+    header = settings.identity.end_user_header
+    return Front((keys, tokens), surfaces, end_user_header=header, proofs=_proofs(settings))
+
+
+def check_public_url(settings: Settings) -> None:
+    """Raises `SettingsError` unless clients reach the gateway by a URL that tokens can be for."""
+    listen = settings.listen
+    if listen.public_url is not None:
+        _resource(listen.public_url, "default")
+    elif settings.identity.issuers and listen.host in EVERY_ADDRESS:
+        raise SettingsError("listen.public_url: needed where every address is bound, since tokens must be for a URL of ours")
+
+
+def _resource(public_url: str, surface: str) -> str:
+    """The surface's canonical URI. Raises `SettingsError`."""
+    uri = normalised(public_url.rstrip("/") + surface_path(surface))
+    if uri is None:
+        raise SettingsError("listen.public_url: must read http(s)://host[:port][/path], without query or fragment")
+    return uri
+
+
+def _proofs(settings: Settings) -> Proofs:
+    dpop = settings.identity.dpop
+    return Proofs(
+        ProofRules(frozenset(dpop.algorithms), dpop.window_s),
+        ProofBounds(dpop.max_proofs, dpop.max_proofs_per_key),
+        announced=any(issuer.dpop != "accepted" for issuer in settings.identity.issuers),
+    )
 
 
 def _trusted(issuer: Issuer) -> TrustedIssuer:
@@ -43,4 +78,6 @@ def _trusted(issuer: Issuer) -> TrustedIssuer:
         claims=issuer.claims,
         leeway_s=issuer.leeway_s,
         any_typ=issuer.any_typ,
+        optional_claims=frozenset(issuer.missing_claims_allowed),
+        dpop=issuer.dpop,
     )

@@ -19,7 +19,7 @@ def check(settings: Settings) -> None:
         partial(keys.WorkloadKeys, settings),
         *(partial(identity.access_tokens, [each]) for each in settings.identity.issuers),
     ]
-    checks += [partial(identity.access_tokens, settings.identity.issuers)]
+    checks += [partial(identity.access_tokens, settings.identity.issuers), partial(identity.check_public_url, settings)]
     checks += [
         partial(policy.opa_binary, settings)
         if settings.opa.url is None

@@ -70,6 +70,7 @@ class Who:
             {
                 "subject": subject(self.caller.subject),
                 "agent": self.caller.agent_id,
+                "credential": self.caller.credential or None,
                 "claimed": claimed or None,
                 "source_ip": self.caller.source_ip,
             }

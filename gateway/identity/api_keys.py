@@ -78,7 +78,7 @@ def verified(token: str, keys: Mapping[str, ApiKey], *, now_s: float) -> Grant:
         scopes=key.scopes,
     )
     agent_id = key.subject_id if key.type == "workload" else None
-    return Grant(subject, agent_id, key.surfaces, key.expires_at_s, key.names_users)
+    return Grant(subject, agent_id, key.surfaces, key.expires_at_s, key.names_users, credential=f"key:{key.id}")
 
 
 def issued(id: str, entropy: bytes) -> tuple[str, str]:

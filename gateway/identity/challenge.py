@@ -1,6 +1,7 @@
 """Builds `WWW-Authenticate`: what a client needs to come back with a better credential (RFC 6750 3, RFC 9728 5.1)."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
@@ -11,16 +12,26 @@ def challenge(
     description: str | None = None,
     scopes: Iterable[str] = (),
     resource_metadata: str | None = None,
+    scheme: Literal["Bearer", "DPoP"] = "Bearer",
+    dpop_algorithms: Iterable[str] = (),
 ) -> str:
-    """The header's value. `error` is left out when no token was sent (RFC 6750 3.1): there was nothing wrong with one."""
+    """The header's value. `error` is left out when no token was sent (RFC 6750 3.1): there was nothing wrong with one.
+
+    Where `dpop_algorithms` are given beside Bearer, DPoP is a second challenge (RFC 9449 7.2): the last one, since there
+    are clients that read no further than the first.
+    """
     members = {
         "error": error,
         "error_description": description if error else None,
         "scope": " ".join(scopes) or None,
         "resource_metadata": resource_metadata,
     }
-    said = ", ".join(f'{name}="{_quotable(value)}"' for name, value in members.items() if value)
-    return f"Bearer {said}" if said else "Bearer"
+    algorithms = f'algs="{_quotable(" ".join(dpop_algorithms))}"'
+    said = [f'{name}="{_quotable(value)}"' for name, value in members.items() if value]
+    if scheme == "DPoP":
+        return "DPoP " + ", ".join([*said, algorithms])
+    bearer = " ".join(["Bearer", ", ".join(said)]).rstrip()
+    return bearer if algorithms == 'algs=""' else ", ".join([bearer, f"DPoP {algorithms}"])
 
 
 def metadata_url(public_url: str, path: str) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from gateway.identity.binding import confirmation
 from gateway.identity.grant import RESERVED_PREFIX, Grant, Rejected
-from gateway.identity.tokens import TrustedIssuer
+from gateway.identity.tokens import TrustedIssuer, time_s
 from gateway.model import Identity, Json, JsonObject, Subject
 
 MAX_ID_CHARS = 1024
@@ -16,6 +17,11 @@ def granted(claims: Mapping[str, Json], rules: TrustedIssuer, *, expires_at_s: f
     if subject_id is None:
         raise Rejected("claims", "The token has no 'sub' claim, which an access token must have (RFC 9068).")
     agent_id = _name(claims, rules.agent_claim)
+    if agent_id is None and "client_id" not in rules.optional_claims:
+        raise Rejected("claims", f"The token has no {rules.agent_claim!r} claim, which must name the client (RFC 9068).")
+    bound_to = confirmation(claims["cnf"]) if "cnf" in claims else None
+    if bound_to is None and rules.dpop == "required":
+        raise Rejected("unbound", "Only tokens that are bound to a key are accepted here: ask for one with a DPoP proof.")
     subject = Subject(
         # RFC 9068 section 2.2: where no resource owner is involved, `sub` names the client itself
         type="workload" if subject_id == agent_id else "user",
@@ -23,11 +29,11 @@ def granted(claims: Mapping[str, Json], rules: TrustedIssuer, *, expires_at_s: f
         authentication="jwt",
         groups=_words(claims, rules.groups_claim, separated=False),
         scopes=_words(claims, rules.scopes_claim, separated=True),
-        claims={name: claims[name] for name in rules.claims if name in claims},
+        claims={name: value for name in rules.claims if (value := _at(claims, name)) is not None},
         assurance=_assurance(claims),
         actors=_actors(claims.get("act"), rules.issuer),
     )
-    return Grant(subject, agent_id, None, expires_at_s)
+    return Grant(subject, agent_id, None, expires_at_s, confirmation=bound_to)
 
 
 def _name(claims: Mapping[str, Json], name: str) -> str | None:
@@ -66,13 +72,16 @@ def _at(claims: Mapping[str, Json], name: str) -> Json:
 def _assurance(claims: Mapping[str, Json]) -> JsonObject:
     """How strongly and when the user authenticated, and how old the token is, as far as it says."""
     said: JsonObject = {}
-    acr = claims.get("acr")
-    if isinstance(acr, str):
+    acr = _name(claims, "acr")
+    if acr is not None:
         said["acr"] = acr
+    methods = _words(claims, "amr", separated=False)  # RFC 8176
+    if methods:
+        said["amr"] = [*methods]
     for claim, name in (("auth_time", "authenticated_ns"), ("iat", "token_issued_ns")):
-        value = claims.get(claim)
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53:
-            said[name] = int(value) * 1_000_000_000
+        moment_s = time_s(claims, claim)
+        if moment_s is not None:
+            said[name] = int(moment_s) * 1_000_000_000
     return said
 
 

@@ -1,11 +1,13 @@
-"""Reads the credential out of the request's headers: exactly one, of the one scheme, or a clear refusal.
+"""Reads the credential out of the request's headers: exactly one, of a known scheme, or a clear refusal.
 
-A token counts only in `Authorization: Bearer` (RFC 6750 2.1): never in the query or the body.
+A token counts only in `Authorization: Bearer` (RFC 6750 2.1) or `DPoP` (RFC 9449 7.1): never in the query or the body.
 """
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 from gateway.identity.grant import Grant, Rejected
 from gateway.model import Identity, Subject
@@ -19,20 +21,34 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # b64token, RFC 6750 2.1
 _END_USER = re.compile(r"[\x21-\x2b\x2d-\x7e]+")  # visible ASCII without the comma that joins repeated headers
 
 
-def bearer(headers: Headers) -> str | None:
-    """The bearer token; None: no `Authorization` was sent. Raises `Rejected`."""
+Scheme = Literal["bearer", "dpop"]
+
+_SCHEMES: Mapping[str, Scheme] = {"bearer": "bearer", "dpop": "dpop"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A token, and whether its sender says that it is bound to a DPoP key."""
+
+    token: str = field(repr=False)
+    scheme: Scheme = "bearer"
+
+
+def sent(headers: Headers) -> Sent | None:
+    """The credential; None: no `Authorization` was sent. Raises `Rejected`."""
     values = _values(headers, "authorization")
     if not values:
         return None
     if len(values) > 1:
         raise Rejected("malformed", "Send exactly one Authorization header.")
-    scheme, _, token = values[0].strip(" \t").partition(" ")
+    scheme_name, _, token = values[0].strip(" \t").partition(" ")
     token = token.strip(" ")
     if len(token) > MAX_TOKEN_BYTES:
         raise Rejected("too_large", f"The token is longer than {MAX_TOKEN_BYTES} bytes.")
-    if scheme.lower() != "bearer" or not _TOKEN.fullmatch(token):
-        raise Rejected("malformed", "The Authorization header must read: Bearer <token>.")
-    return token
+    scheme = _SCHEMES.get(scheme_name.lower())
+    if scheme is None or not _TOKEN.fullmatch(token):
+        raise Rejected("malformed", "The Authorization header must read: Bearer <token>, or DPoP <token> for a bound one.")
+    return Sent(token, scheme)
 
 
 def as_end_user(grant: Grant, headers: Headers, *, header: str) -> Grant:

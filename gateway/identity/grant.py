@@ -29,7 +29,12 @@ REJECTED_CAUSES = frozenset(
         "signing_key",  # unknown, unfit, or not named where several could be meant
         "signature",
         "claims",  # a claim is absent or misshapen
-        "bound",  # bound to a key (`cnf`) whose proof is not checked here
+        "bound",  # bound to a key (`cnf`), and came without the proof that it is in the right hands
+        "unbound",  # not bound to a key, and sent or wanted as if it were
+        "certificate",  # bound to a client certificate, and this connection has another one or none
+        "proof",  # the DPoP proof is absent, sent twice, or not of this request, token and key
+        "proof_replayed",
+        "proofs_full",  # no room to remember one more proof: unremembered is not accepted
         "keys_unavailable",  # the issuer's keys could not be had: not the caller's fault
         "end_user",  # it named an end user and may not, or named none that can be read
     }
@@ -58,6 +63,14 @@ class NamesUsers:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The keys that a token is bound to (`cnf`, RFC 7800): each must be shown to be in the caller's hands."""
+
+    jkt: str | None = None  # thumbprint of a DPoP key (RFC 9449 6.1)
+    x5t_s256: str | None = None  # thumbprint of a client certificate (RFC 8705 3.1)
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """Whom a verified credential stands for, and how far it reaches."""
 
@@ -66,6 +79,8 @@ class Grant:
     surfaces: frozenset[str] | None = None  # None: every one
     expires_at_s: float | None = None
     names_users: NamesUsers | None = None
+    confirmation: Confirmation | None = None  # None: whoever has the credential may use it
+    credential: str = ""  # names the credential without revealing it
 
 
 def refuse_reserved(issuer: str) -> None:

@@ -21,6 +21,8 @@ PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey 
 MIN_RSA_BITS = 2048  # RFC 7518 3.3; PyJWT takes 1024
 MAX_KEYS = 64  # of one issuer; more is not a key set but an attack or a mistake
 
+UNFIT = (ValueError, TypeError, KeyError, jwt.InvalidKeyError)  # what reading a key raises when it is not fit
+
 _CURVES: Mapping[str, frozenset[str]] = {
     "secp256r1": frozenset({"ES256"}),
     "secp384r1": frozenset({"ES384"}),
@@ -63,7 +65,7 @@ def read_key_set(document: bytes, *, digest: str) -> KeySet:
     for position, entry in enumerate(entries):
         try:
             keys.append(_read_key(entry))
-        except (ValueError, TypeError, KeyError, jwt.InvalidKeyError) as error:
+        except UNFIT as error:
             unfit.append(f"key {position}: {error}")
     if not keys:
         raise BadKeySet("no key in it is fit to verify tokens" + "".join(f"; {line}" for line in unfit[:4]))
@@ -88,14 +90,15 @@ def _read_key(entry: object) -> SigningKey:
     kid = entry.get("kid")
     if kid is not None and not isinstance(kid, str):
         raise ValueError("`kid` is not a string")
-    public, able = _public_key(entry)
+    public, able = public_key(entry)
     named = entry.get("alg")
     if named is not None and named not in able:
         raise ValueError("`alg` does not fit the key")
     return SigningKey(kid, able if named is None else frozenset({str(named)}), public)
 
 
-def _public_key(entry: dict[str, object]) -> tuple[PublicKey, frozenset[str]]:
+def public_key(entry: dict[str, object]) -> tuple[PublicKey, frozenset[str]]:
+    """The key that a JWK holds, and the algorithms it may verify. Raises what `UNFIT` names."""
     match entry.get("kty"):
         case "RSA":
             public = RSAAlgorithm.from_jwk(entry)

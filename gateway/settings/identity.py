@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from gateway.settings.base import Closed, Sha256, SurfaceName
+from gateway.settings.base import Closed, Count, Seconds, Sha256, SurfaceName
 
 
 class ApiKey(Closed):
@@ -26,10 +26,12 @@ class ApiKey(Closed):
 
 
 class Issuer(Closed):
-    """A trusted issuer of JWT access tokens (RFC 9068)."""
+    """A trusted issuer of JWT access tokens (RFC 9068). A token is for the surface whose URL its `aud` names."""
 
     issuer: str = Field(description="value of `iss`")
-    audience: tuple[str, ...] = Field(min_length=1, description="accepted values of `aud`")
+    audience: tuple[str, ...] = Field(
+        default=(), description="values of `aud` that are accepted on every surface, besides the surface's own URL"
+    )
     algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...] = (
         Field(default=("RS256", "ES256"), min_length=1, description="accepted signature algorithms")
     )
@@ -39,15 +41,25 @@ class Issuer(Closed):
         default=None, description="where its metadata is, if not at a well-known place below `issuer` (OpenID Connect, RFC 8414)"
     )
     tls_ca: Path | None = Field(default=None, description="certificates (PEM) to trust for its servers, instead of the system's")
-    groups_claim: str = Field(default="groups", description="claim that holds the subject's groups")
+    groups_claim: str = Field(default="groups", description="claim that holds the subject's groups, by name or JSON pointer")
     scopes_claim: str = Field(default="scope", description="claim that holds the scopes")
     agent_claim: str = Field(default="client_id", description="claim that names the OAuth client")
-    claims: tuple[str, ...] = Field(default=(), description="further claims that policies may read")
+    claims: tuple[str, ...] = Field(default=(), description="further claims that policies may read, by name or JSON pointer")
     leeway_s: float = Field(default=30, ge=0, le=300, description="clock difference that is forgiven")
     advertise: bool = Field(
         default=True, description="clients are sent to it to log in (RFC 9728 metadata); false for an issuer of workloads only"
     )
-    any_typ: bool = Field(default=False, description="accept tokens whose `typ` is not at+jwt (RFC 9068 wants it)")
+    any_typ: bool = Field(
+        default=False, description="accept tokens whose `typ` is JWT or absent (RFC 9068 wants at+jwt); never an ID token"
+    )
+    missing_claims_allowed: tuple[Literal["iat", "jti", "client_id"], ...] = Field(
+        default=(), description="claims that RFC 9068 wants and this issuer leaves out; client_id: the one of `agent_claim`"
+    )
+    dpop: Literal["accepted", "announced", "required"] = Field(
+        default="accepted",
+        description="a token bound to a key always needs its proof; `announced`: challenges say that DPoP is spoken here;"
+        " `required`: so they do, and a token that is bound to no key is refused",
+    )
 
     @model_validator(mode="after")
     def one_source(self) -> "Issuer":
@@ -56,6 +68,17 @@ class Issuer(Closed):
         if self.jwks_file is not None and self.discovery_url is not None:
             raise ValueError("`jwks_file` and `discovery_url` do not go together: the keys are in the file")
         return self
+
+
+class Dpop(Closed):
+    """Which DPoP proofs count (RFC 9449)."""
+
+    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...] = (
+        Field(default=("ES256", "ES384", "EdDSA", "PS256", "RS256"), min_length=1, description="accepted signature algorithms")
+    )
+    window_s: Seconds = Field(default=60, le=600, description="how old a proof may be, and how far its sender's clock ahead")
+    max_proofs: Count = Field(default=100_000, description="proofs remembered against replay (0.2 KB each); more are refused")
+    max_proofs_per_key: Count = Field(default=10_000, description="of these, of one key")
 
 
 class IdentitySettings(Closed):
@@ -67,6 +90,7 @@ class IdentitySettings(Closed):
         description="file of further API keys that `mcp-gateway keys` keeps; what changes in it is in force within a second",
     )
     issuers: tuple[Issuer, ...] = Field(default=(), description="issuers of access tokens")
+    dpop: Dpop = Dpop()
     end_user_header: str = Field(default="X-End-User", description="header in which a trusted workload names its end user")
 
     def ways(self) -> bool:

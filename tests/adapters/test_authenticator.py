@@ -1,6 +1,7 @@
 """Who is let in, end to end: headers in, a caller or a challenge out; real key servers, real signatures."""
 
 import asyncio
+import hashlib
 import json
 import threading
 import time
@@ -15,7 +16,8 @@ from jwt.algorithms import RSAAlgorithm
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from gateway.adapters.authenticator import AccessTokens, ApiKeys, Front, SurfaceAccess
+from gateway.adapters.access_tokens import AccessTokens
+from gateway.adapters.authenticator import ApiKeys, Front, SurfaceAccess
 from gateway.adapters.fetching import Document
 from gateway.adapters.jwks import FileSource, KeyRing, KeyTimes, UrlSource
 from gateway.errors import Kind, Refusal
@@ -33,9 +35,12 @@ KEY, SHA256 = issued("bot1", bytes(range(32)))
 BOT_KEY = ApiKey("bot1", bytes.fromhex(SHA256), "bot", groups=("bots",), surfaces=frozenset({"default"}))
 TRUSTED_KEY, TRUSTED_SHA256 = issued("desk", bytes(range(1, 33)))
 TRUSTED = ApiKey("desk", bytes.fromhex(TRUSTED_SHA256), "desk", names_users=NamesUsers(ISSUER, ("support",)))
-RULES = TrustedIssuer(ISSUER, frozenset({AUDIENCE}))
+RULES = TrustedIssuer(ISSUER)
 METADATA = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
-SURFACES = {"default": SurfaceAccess(scopes=("mcp:read",), resource_metadata=METADATA), "open": SurfaceAccess(anonymous=True)}
+SURFACES = {
+    "default": SurfaceAccess(AUDIENCE, scopes=("mcp:read",), resource_metadata=METADATA),
+    "open": SurfaceAccess(AUDIENCE + "/open", anonymous=True),
+}
 PROMPT = KeyTimes(refresh_s=60, throttle_s=0.0, retry_s=0.05, wait_s=3)
 
 
@@ -80,7 +85,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 def test_an_api_key_names_its_workload() -> None:
     async def main() -> None:
         subject = Subject("workload", Identity("urn:mcp-gateway:keys", "bot"), "api_key", groups=("bots",))
-        assert await _caller(_front(), KEY) == Caller(subject, "bot", "192.0.2.7", frozenset({"default"}), None)
+        assert await _caller(_front(), KEY) == Caller(subject, "bot", "192.0.2.7", frozenset({"default"}), None, "key:bot1")
 
     _run(main)
 
@@ -296,6 +301,44 @@ def test_a_remembered_token_is_not_verified_twice_and_still_expires() -> None:
         now_s[0] = NOW_S + 630
         assert (await _refusal(front, token)).cause == "expired"
         await tokens.close()
+
+    _run(main)
+
+
+def test_a_token_remembered_for_one_surface_opens_no_other() -> None:
+    async def main() -> None:
+        tokens = _tokens(_Fixed(json.dumps(_key_set(old=OLD)).encode()))
+        front = _front(tokens)
+        here, there, both = _token(), _token(aud=AUDIENCE + "/open"), _token(aud=[AUDIENCE, AUDIENCE + "/open"])
+        for _ in range(2):
+            assert (await _caller(front, here)).subject.identity.id == "alice"
+            assert (await _refusal(front, here, "open")).cause == "audience"
+            assert (await _refusal(front, there)).cause == "audience"
+            assert (await _caller(front, there, "open")).subject.identity.id == "alice"
+            for surface in SURFACES:
+                assert (await _caller(front, both, surface)).subject.identity.id == "alice"
+        await tokens.close()
+
+    _run(main)
+
+
+def test_a_caller_is_named_by_its_token_without_revealing_it() -> None:
+    async def main() -> None:
+        tokens = _tokens(_Fixed(json.dumps(_key_set(old=OLD)).encode()))
+        token = _token()
+        caller = await _caller(_front(tokens), token)
+        assert (caller.credential, caller.token) == ("jwt:" + hashlib.sha256(token.encode()).hexdigest()[:16], token)
+        assert token not in repr(caller)
+        await tokens.close()
+
+    _run(main)
+
+
+def test_nobody_may_take_a_workloads_token_for_that_of_the_user_it_names() -> None:
+    async def main() -> None:
+        caller = await _caller(_front(), TRUSTED_KEY, **{"x-end-user": "alice"})
+        assert (caller.subject.authentication, caller.credential, caller.token) == ("asserted", "key:desk", None)
+        assert (await _caller(_front(), KEY)).token is None
 
     _run(main)
 

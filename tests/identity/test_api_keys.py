@@ -21,6 +21,7 @@ def test_a_key_grants_what_its_entry_says() -> None:
         surfaces=None,
         expires_at_s=1000.0,
         names_users=None,
+        credential="key:ci1",
     )
 
 

@@ -28,6 +28,19 @@ def test_with_nothing_to_say_the_scheme_stands_alone() -> None:
     assert challenge() == "Bearer"
 
 
+def test_dpop_is_the_second_challenge_where_it_is_spoken() -> None:
+    """https://www.rfc-editor.org/rfc/rfc9449#section-7.2"""
+    assert (
+        challenge(scopes=("mcp:read",), dpop_algorithms=("ES256", "EdDSA")) == 'Bearer scope="mcp:read", DPoP algs="ES256 EdDSA"'
+    )
+    assert challenge(dpop_algorithms=("ES256",)) == 'Bearer, DPoP algs="ES256"'
+
+
+def test_a_bad_proof_is_answered_by_dpop_alone() -> None:
+    said = challenge(error="invalid_dpop_proof", description="It is late.", scheme="DPoP", dpop_algorithms=("ES256",))
+    assert said == 'DPoP error="invalid_dpop_proof", error_description="It is late.", algs="ES256"'
+
+
 def test_nothing_can_break_out_of_a_quoted_string() -> None:
     assert challenge(error="invalid_token", description='a"b\\c\r\nd\u00e9') == (
         'Bearer error="invalid_token", error_description="abcd"'

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from gateway.identity.credential import MAX_TOKEN_BYTES, as_end_user, bearer
+from gateway.identity.credential import MAX_TOKEN_BYTES, Sent, as_end_user, sent
 from gateway.identity.grant import Grant, NamesUsers, Rejected
 from gateway.model import Identity, Subject
 
@@ -17,11 +17,20 @@ BOT = Grant(
 
 @pytest.mark.parametrize("header", ["Bearer abc.def", "bearer abc.def", "BEARER   abc.def"])
 def test_the_token_is_read_whatever_the_case_of_its_scheme(header: str) -> None:
-    assert bearer([("Authorization", header), ("x-other", "1")]) == "abc.def"
+    assert sent([("Authorization", header), ("x-other", "1")]) == Sent("abc.def", "bearer")
+
+
+@pytest.mark.parametrize("header", ["DPoP abc.def", "dpop abc.def"])
+def test_a_token_that_is_said_to_be_bound_is_told_apart(header: str) -> None:
+    assert sent([("authorization", header)]) == Sent("abc.def", "dpop")
+
+
+def test_a_token_shows_in_no_repr() -> None:
+    assert "abc.def" not in repr(Sent("abc.def"))
 
 
 def test_no_authorization_header_is_no_token() -> None:
-    assert bearer([("cookie", "token=abc")]) is None
+    assert sent([("cookie", "token=abc")]) is None
 
 
 @pytest.mark.parametrize(
@@ -42,7 +51,7 @@ def test_no_authorization_header_is_no_token() -> None:
 )
 def test_a_misshapen_authorization_header_is_refused(headers: list[tuple[str, str]], cause: str) -> None:
     with pytest.raises(Rejected) as refused:
-        bearer(headers)
+        sent(headers)
     assert refused.value.cause == cause
 
 

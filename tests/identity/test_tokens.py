@@ -14,14 +14,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from gateway.identity.claims import granted
-from gateway.identity.grant import Grant, Rejected
+from gateway.identity.grant import Confirmation, Grant, Rejected
 from gateway.identity.signing_keys import BadKeySet, KeySet, candidates, read_key_set
-from gateway.identity.tokens import TrustedIssuer, check_claims, check_header, check_signature, read
+from gateway.identity.tokens import TrustedIssuer, audiences, check_audience, check_claims, check_header, check_signature, read
 from gateway.model import Identity, Subject
 
 NOW_S = 1_800_000_000
 ISSUER = "https://id.example.com"
-AUDIENCE = "https://mcp.example.com/mcp"
+RESOURCE = "https://mcp.example.com/mcp"
+AUDIENCE = "api://gateway"
 RSA = rsa.generate_private_key(65537, 2048)
 OTHER_RSA = rsa.generate_private_key(65537, 2048)
 WEAK_RSA = rsa.generate_private_key(65537, 1024)
@@ -30,7 +31,7 @@ ED = ed25519.Ed25519PrivateKey.generate()
 RULES = TrustedIssuer(ISSUER, frozenset({AUDIENCE}), frozenset({"RS256", "PS256", "ES256", "EdDSA"}), claims=("tenant",))
 CLAIMS: dict[str, Any] = {
     "iss": ISSUER,
-    "aud": AUDIENCE,
+    "aud": RESOURCE,
     "sub": "alice",
     "client_id": "cursor",
     "jti": "1",
@@ -40,6 +41,7 @@ CLAIMS: dict[str, Any] = {
     "groups": ["devs", "ops"],
     "tenant": "t1",
     "acr": "2",
+    "amr": ["pwd", "otp"],
     "auth_time": NOW_S - 60,
     "secret_claim": "not for policies",
 }
@@ -82,7 +84,9 @@ def _grant(token: str, rules: TrustedIssuer = RULES, keys: KeySet = KEYS) -> Gra
     unverified = read(token)
     check_header(unverified, rules)
     check_signature(token, unverified, keys)
-    return granted(unverified.claims, rules, expires_at_s=check_claims(unverified, rules, now_s=NOW_S))
+    grant = granted(unverified.claims, rules, expires_at_s=check_claims(unverified, rules, now_s=NOW_S))
+    check_audience(audiences(unverified.claims), rules, resource=RESOURCE)
+    return grant
 
 
 def test_a_good_token_grants_exactly_what_it_says() -> None:
@@ -94,7 +98,12 @@ def test_a_good_token_grants_exactly_what_it_says() -> None:
             groups=("devs", "ops"),
             scopes=("mcp:read", "mcp:write"),
             claims={"tenant": "t1"},
-            assurance={"acr": "2", "authenticated_ns": (NOW_S - 60) * 10**9, "token_issued_ns": (NOW_S - 10) * 10**9},
+            assurance={
+                "acr": "2",
+                "amr": ["pwd", "otp"],
+                "authenticated_ns": (NOW_S - 60) * 10**9,
+                "token_issued_ns": (NOW_S - 10) * 10**9,
+            },
         ),
         agent_id="cursor",
         surfaces=None,
@@ -123,6 +132,19 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
     "another audience": (lambda: _token({**CLAIMS, "aud": "https://other.example.com"}), "audience"),
     "no audience": (lambda: _token(_without("aud")), "audience"),
     "audience as a prefix": (lambda: _token({**CLAIMS, "aud": AUDIENCE + "/x"}), "audience"),
+    "audience that is another surface": (lambda: _token({**CLAIMS, "aud": RESOURCE + "/sales"}), "audience"),
+    "audience that is the whole gateway": (lambda: _token({**CLAIMS, "aud": "https://mcp.example.com"}), "audience"),
+    "audience over http": (lambda: _token({**CLAIMS, "aud": "http://mcp.example.com/mcp"}), "audience"),
+    "audience with a query": (lambda: _token({**CLAIMS, "aud": RESOURCE + "?x=1"}), "audience"),
+    "audience that decodes to ours": (lambda: _token({**CLAIMS, "aud": "https://mcp.example.com/%6Dcp"}), "audience"),
+    "audience with our name as its user": (
+        lambda: _token({**CLAIMS, "aud": "https://mcp.example.com/mcp@evil.example.com/mcp"}),
+        "audience",
+    ),
+    "audience in a nested list": (lambda: _token({**CLAIMS, "aud": [[RESOURCE]]}), "audience"),
+    "audience in an object": (lambda: _token({**CLAIMS, "aud": {"0": RESOURCE}}), "audience"),
+    "audience beside a number": (lambda: _token({**CLAIMS, "aud": [RESOURCE, 1]}), "audience"),
+    "audiences without end": (lambda: _token({**CLAIMS, "aud": [RESOURCE, *map(str, range(64))]}), "audience"),
     "audience as numbers": (lambda: _token({**CLAIMS, "aud": [1]}), "audience"),
     "another issuer": (lambda: _token({**CLAIMS, "iss": "https://evil.example.com"}), "issuer"),
     "issuer with a slash more": (lambda: _token({**CLAIMS, "iss": ISSUER + "/"}), "issuer"),
@@ -150,6 +172,10 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
     "x5u": (lambda: _token(header={**HEADER, "x5u": "https://evil.example.com/cert"}), "signing_key"),
     "x5c": (lambda: _token(header={**HEADER, "x5c": ["MII"]}), "signing_key"),
     "an embedded jwk": (lambda: _token(None, OTHER_RSA, "RS256", {**HEADER, "jwk": _jwk(OTHER_RSA, "rsa")}), "signing_key"),
+    "an unencoded payload": (
+        lambda: _raw('{"alg":"RS256","typ":"at+jwt","kid":"rsa","b64":false}', json.dumps(CLAIMS)),
+        "malformed",
+    ),
     "a critical header": (lambda: _token(header={**HEADER, "crit": ["exp"]}), "malformed"),
     "an ID token": (lambda: _token(header={"typ": "JWT", "kid": "rsa"}), "type"),
     "no type": (lambda: _token(header={"typ": None, "kid": "rsa"}), "type"),
@@ -163,6 +189,10 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
     "no iat": (lambda: _token(_without("iat")), "claims"),
     "no jti": (lambda: _token(_without("jti")), "claims"),
     "no client_id": (lambda: _token(_without("client_id")), "claims"),
+    "jti as a number": (lambda: _token({**CLAIMS, "jti": 1}), "claims"),
+    "acr as a list": (lambda: _token({**CLAIMS, "acr": ["2"]}), "claims"),
+    "amr as an object": (lambda: _token({**CLAIMS, "amr": {"pwd": True}}), "claims"),
+    "auth_time as text": (lambda: _token({**CLAIMS, "auth_time": "yesterday"}), "claims"),
     "no sub": (lambda: _token(_without("sub")), "claims"),
     "empty sub": (lambda: _token({**CLAIMS, "sub": ""}), "claims"),
     "sub with a line break": (lambda: _token({**CLAIMS, "sub": "alice\nadmin"}), "claims"),
@@ -170,7 +200,13 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
     "sub as a number": (lambda: _token({**CLAIMS, "sub": "1", "client_id": 7}), "claims"),
     "groups as an object": (lambda: _token({**CLAIMS, "groups": {"admins": True}}), "claims"),
     "groups with a number": (lambda: _token({**CLAIMS, "groups": ["devs", 1]}), "claims"),
-    "bound to a key": (lambda: _token({**CLAIMS, "cnf": {"jkt": "x"}}), "bound"),
+    "bound in an unknown way": (lambda: _token({**CLAIMS, "cnf": {"jkt": "x" * 43, "kid": "1"}}), "bound"),
+    "bound by a whole key": (lambda: _token({**CLAIMS, "cnf": {"jwk": _jwk(EC, "ec")}}), "bound"),
+    "bound to nothing": (lambda: _token({**CLAIMS, "cnf": {}}), "bound"),
+    "bound to null": (lambda: _token({**CLAIMS, "cnf": None}), "bound"),
+    "bound to a list": (lambda: _token({**CLAIMS, "cnf": ["jkt"]}), "bound"),
+    "bound to no thumbprint": (lambda: _token({**CLAIMS, "cnf": {"jkt": "x"}}), "bound"),
+    "bound to a number": (lambda: _token({**CLAIMS, "cnf": {"jkt": 1}}), "bound"),
     "an actor of the gateway's": (lambda: _token({**CLAIMS, "act": {"iss": "urn:mcp-gateway:canary", "sub": "x"}}), "claims"),
     "actors without end": (lambda: _token({**CLAIMS, "act": _chain(20)}), "claims"),
     "claims given twice": (
@@ -212,12 +248,76 @@ def test_without_kid_a_token_counts_where_only_one_key_can_be_meant() -> None:
     assert refused.value.cause == "signing_key"
 
 
+BARE = {name: CLAIMS[name] for name in ("iss", "aud", "sub", "exp")}
+
+
 def test_each_departure_from_the_standard_is_a_setting() -> None:
-    loose = TrustedIssuer(
-        ISSUER, frozenset({AUDIENCE}), frozenset({"RS256"}), any_typ=True, optional_claims=frozenset({"jti", "iat", "client_id"})
-    )
-    bare = {name: CLAIMS[name] for name in ("iss", "aud", "sub", "exp")}
-    assert _grant(_token(bare, header={"typ": "JWT", "kid": "rsa"}), loose).agent_id is None
+    loose = TrustedIssuer(ISSUER, any_typ=True, optional_claims=frozenset({"jti", "iat", "client_id"}))
+    for typ in ("JWT", None):
+        assert _grant(_token(BARE, header={"typ": typ, "kid": "rsa"}), loose).agent_id is None
+
+
+def test_where_the_type_does_not_tell_an_id_token_is_told_by_its_claims() -> None:
+    loose = TrustedIssuer(ISSUER, any_typ=True)
+    for header, more in (
+        ({"typ": "JWT"}, {"at_hash": "x"}),
+        ({"typ": "JWT"}, {"c_hash": "x"}),
+        ({"typ": "JWT"}, {"token_use": "id"}),
+        ({"typ": "JWT"}, {"typ": "ID"}),
+        ({"typ": "JWT"}, {"typ": "Refresh"}),
+        ({"typ": "dpop+jwt"}, {}),
+        ({"typ": "logout+jwt"}, {}),
+        ({"typ": "secevent+jwt"}, {}),
+    ):
+        with pytest.raises(Rejected) as refused:
+            _grant(_token({**CLAIMS, **more}, header={**header, "kid": "rsa"}), loose)
+        assert refused.value.cause == "type"
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        AUDIENCE,
+        RESOURCE,
+        RESOURCE + "/",
+        "HTTPS://MCP.example.com/mcp",
+        "https://mcp.example.com:443/mcp",
+        ["https://other.example.com", RESOURCE],
+    ],
+)
+def test_a_token_is_for_the_surface_or_for_what_the_issuer_calls_us(audience: Any) -> None:
+    assert _grant(_token({**CLAIMS, "aud": audience})).subject.identity.id == "alice"
+
+
+def test_the_agent_is_the_claim_that_the_issuer_puts_it_in() -> None:
+    for place, claims in (("azp", {"azp": "cursor"}), ("/app/id", {"app": {"id": "cursor"}})):
+        rules = TrustedIssuer(ISSUER, agent_claim=place)
+        assert _grant(_token({**_without("client_id"), **claims}), rules).agent_id == "cursor"
+        with pytest.raises(Rejected) as refused:
+            _grant(_token(), rules)
+        assert refused.value.cause == "claims"
+
+
+def test_policies_read_what_the_settings_let_through_and_nothing_else() -> None:
+    rules = TrustedIssuer(ISSUER, claims=("tenant", "/kubernetes.io/namespace", "absent"))
+    grant = _grant(_token({**CLAIMS, "kubernetes.io": {"namespace": "shop"}, "absent": None}), rules)
+    assert grant.subject.claims == {"tenant": "t1", "/kubernetes.io/namespace": "shop"}
+    rules = TrustedIssuer(ISSUER, claims=("/kubernetes.io~1x/namespace",))
+    grant = _grant(_token({**CLAIMS, "kubernetes.io/x": {"namespace": "shop"}}), rules)
+    assert grant.subject.claims == {"/kubernetes.io~1x/namespace": "shop"}
+
+
+def test_a_bound_token_says_to_which_keys() -> None:
+    cnf = {"jkt": "j" * 43, "x5t#S256": "x" * 43}
+    assert _grant(_token({**CLAIMS, "cnf": cnf})).confirmation == Confirmation("j" * 43, "x" * 43)
+
+
+def test_where_a_binding_is_required_a_token_without_one_is_refused() -> None:
+    strict = TrustedIssuer(ISSUER, dpop="required")
+    with pytest.raises(Rejected) as refused:
+        _grant(_token(), strict)
+    assert refused.value.cause == "unbound"
+    assert _grant(_token({**CLAIMS, "cnf": {"x5t#S256": "x" * 43}}), strict).agent_id == "cursor"
 
 
 def test_a_client_that_acts_for_itself_is_a_workload() -> None:
@@ -225,7 +325,7 @@ def test_a_client_that_acts_for_itself_is_a_workload() -> None:
 
 
 def test_groups_are_found_at_a_pointer_and_scopes_in_a_list() -> None:
-    rules = TrustedIssuer(ISSUER, frozenset({AUDIENCE}), groups_claim="/realm_access/roles", scopes_claim="scp")
+    rules = TrustedIssuer(ISSUER, groups_claim="/realm_access/roles", scopes_claim="scp")
     grant = _grant(_token({**CLAIMS, "realm_access": {"roles": ["a b", "c"]}, "scp": ["x", "y"]}), rules)
     assert (grant.subject.groups, grant.subject.scopes) == (("a b", "c"), ("x", "y"))
 

@@ -1,0 +1,95 @@
+"""JWTs of any number of trusted issuers: verified once, remembered by their hash, never by themselves.
+
+What is remembered dies with the issuer's keys that it was verified with, and opens only the surfaces that its audience
+names: the audience is judged on every request.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.adapters.jwks import KeyRing
+from gateway.identity import tokens
+from gateway.identity.claims import granted
+from gateway.identity.grant import Grant, Rejected
+from gateway.identity.signing_keys import KeySet
+from gateway.identity.tokens import TrustedIssuer, Unverified
+
+MAX_REMEMBERED = 10_000
+REMEMBERED_S = 300.0  # a revoked signing key counts no longer than this; a removed one not at all
+NAME_HEX = 16  # of the token's hash: names it in records; the token is far too random to be found from it
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    grant: Grant
+    audiences: frozenset[str]
+    rules: TrustedIssuer
+    ring: KeyRing
+    keys: KeySet  # that it was verified with
+    until_s: float
+
+
+class AccessTokens:
+    """A method of authentication (see `authenticator.Method`)."""
+
+    def __init__(self, issuers: Sequence[tuple[TrustedIssuer, KeyRing]], *, max_remembered: int = MAX_REMEMBERED) -> None:
+        self._issuers: Mapping[str, tuple[TrustedIssuer, KeyRing]] = {rules.issuer: (rules, ring) for rules, ring in issuers}
+        if len(self._issuers) != len(issuers):
+            raise ValueError("two trusted issuers have the same name")
+        self._max_remembered = max_remembered
+        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+
+    def start(self) -> None:
+        for _, ring in self._issuers.values():
+            ring.start()
+
+    async def close(self) -> None:
+        for _, ring in self._issuers.values():
+            await ring.close()
+
+    def failures(self) -> Mapping[str, str]:
+        """Issuers whose keys could not be renewed, and why: for readiness."""
+        return {issuer: ring.failure for issuer, (_, ring) in self._issuers.items() if ring.failure is not None}
+
+    def recognises(self, token: str) -> bool:
+        return tokens.recognises(token)
+
+    async def verified(self, token: str, *, resource: str, now_s: float) -> Grant:
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._remembered.get(digest)
+        if known is not None and now_s < known.until_s and known.keys is known.ring.keys:
+            self._remembered.move_to_end(digest)
+        else:
+            known = await self._read(token, digest, now_s=now_s)
+            self._remembered[digest] = known
+            if len(self._remembered) > self._max_remembered:
+                self._remembered.popitem(last=False)
+        tokens.check_audience(known.audiences, known.rules, resource=resource)
+        return known.grant
+
+    async def _read(self, token: str, digest: bytes, *, now_s: float) -> _Remembered:
+        self._remembered.pop(digest, None)
+        read = tokens.read(token)
+        trusted = self._issuers.get(read.issuer)
+        if trusted is None:
+            raise Rejected("issuer", "The token's issuer is not trusted here.")
+        rules, ring = trusted
+        tokens.check_header(read, rules)
+        keys = await _keys_for(read, ring)
+        tokens.check_signature(token, read, keys)
+        expires_at_s = tokens.check_claims(read, rules, now_s=now_s)
+        grant = granted(read.claims, rules, expires_at_s=expires_at_s)
+        named = replace(grant, credential=f"jwt:{digest.hex()[:NAME_HEX]}")
+        until_s = min(expires_at_s, now_s + REMEMBERED_S)
+        return _Remembered(named, tokens.audiences(read.claims), rules, ring, keys, until_s)
+
+
+async def _keys_for(token: Unverified, ring: KeyRing) -> KeySet:
+    keys = ring.keys
+    if keys is None or not tokens.has_key(token, keys):
+        keys = await ring.renewed(lambda renewed: tokens.has_key(token, renewed))
+    if keys is None:
+        raise Rejected("keys_unavailable", "The keys of the token's issuer cannot be had at the moment: try again later.")
+    return keys
