@@ -27,6 +27,7 @@ from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.listen import Listeners
 from gateway.exchange.memory import ListMemory, Redactors, Validators
 from gateway.exchange.parts import Bounds, Ports
+from gateway.exchange.standing import Standings
 from gateway.front import metadata, protocol
 from gateway.front.endpoint import Door, Endpoint
 from gateway.front.protocol import BoundedProtocol, Ending
@@ -54,6 +55,7 @@ class Gateway:
         self._audit = whole.audit_log(settings)
         self._tokens = identity.access_tokens(settings.identity.issuers)
         self._keys = keys.WorkloadKeys(settings, self._keys_told)
+        self._authenticator = identity.authenticator(settings, self._tokens, self._keys.method, rooms, public_url)
         self._decider = policy.decider(settings, self._policy_told)
         info = backends.client_info(settings)
         self._backends = backends.backends(settings, self._backend_told)
@@ -67,6 +69,7 @@ class Gateway:
         limits = settings.limits
         self._sessions = MemorySessions(SessionLimits(limits.sessions_per_caller, limits.sessions_in_all, limits.session_idle_s))
         self._concurrency = Concurrency({"exchanges": limits.exchanges_per_caller, "streams": limits.streams_per_caller})
+        self._standings = Standings(self._authenticator.still_good, lambda: self._decider.revision)
         ports = Ports(
             decider=self._decider,
             backends=self._backends,
@@ -79,13 +82,14 @@ class Gateway:
             kept_lists=KeptLists(),
             redactors=Redactors(secrets.token_bytes(32)),
             validators=Validators(),
+            standings=self._standings,
             server_info=info,
             cursor_key=secrets.token_bytes(32),
             bounds=Bounds(limits.list_page_items, limits.subscriptions_per_stream, limits.held_notices),
         )
         door = Door(
             ports=ports,
-            authenticator=identity.authenticator(settings, self._tokens, self._keys.method, rooms, public_url),
+            authenticator=self._authenticator,
             sessions=self._sessions,
             concurrency=self._concurrency,
             listeners=self._listeners,
@@ -117,6 +121,7 @@ class Gateway:
         await self._catalogs.start()
         await self._catalogs.started(self._settings.catalog.start_wait_s)
         self._tasks.spawn(self._upkeep(), "upkeep")
+        self._tasks.spawn(self._standings.watch(), "what is open")
         gc.collect()
         gc.freeze()  # what the start made stays for good: no collection need look at it again
         self._metrics.state.watch(
@@ -192,6 +197,7 @@ class Gateway:
             self._listeners.policy_changed()
         else:
             state.policy_rejected()
+        self._standings.policy_changed()
         self._record(Changed("policy", accepted, before=event.previous, after=event.revision, detail=detail))
 
     def _keys_told(self, change: KeyChange) -> None:

@@ -44,6 +44,7 @@ class Kind(Enum):
     BACKEND_FAILED = "backend_failed"
     BACKEND_ERROR = "backend_error"
     RESULT_WITHHELD = "result_withheld"
+    REVOKED = "revoked"
     INTERNAL = "internal"
 
 
@@ -96,6 +97,7 @@ WIRE: Mapping[Kind, Wire] = MappingProxyType(
         Kind.BACKEND_FAILED: _both(-32603, 200),
         Kind.BACKEND_ERROR: _both(-32603, 200),
         Kind.RESULT_WITHHELD: _both(-32603, 200),
+        Kind.REVOKED: _both(DENIED_CODE, 200),
         Kind.INTERNAL: _both(-32603, 500),
     }
 )

@@ -126,6 +126,13 @@ class Authenticator(Protocol):
         """The verified caller. Raises `Refusal(UNAUTHENTICATED)` with its challenge header, never returns an unknown."""
         ...
 
+    def still_good(self, caller: Caller, surface: str) -> bool:
+        """Whether the credential that `caller` came with would be accepted again now, were it not for its own end.
+
+        Asked often, of everything that stays open: never waits, and says no of what it does not know.
+        """
+        ...
+
 
 LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
 

@@ -27,6 +27,7 @@ from gateway.audit_record import (
     Started,
     Stopped,
     Strangers,
+    Stream,
     Who,
     fitted,
 )
@@ -83,6 +84,8 @@ RECORDS: dict[str, Record] = {
     "listing": Listing(HEAD, WHO, END, RULING, 3, 2, {"org/reviewed": 2}, ("crm",), "github", ("github__a",)),
     "fetch": Fetch(WHO, "github", ("tool", "prompt")),
     "fetch of a page": Fetch(WHO, "github", ("resource",), HEAD),
+    "stream": Stream(HEAD, WHO, "client", 1.23456, 2),
+    "stream, narrowed": Stream(HEAD, WHO, "revoked", 1, 0, ("gw-github+doc://guide",)),
     "refusal": Refused(
         "header_mismatch", "header_mismatch", 400, "192.0.2.7", "default", WHO, "tools/call", -32020, 5, "x1", "t1"
     ),

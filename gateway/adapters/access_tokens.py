@@ -15,6 +15,7 @@ from gateway.identity.claims import granted
 from gateway.identity.grant import Grant, Rejected
 from gateway.identity.signing_keys import KeySet
 from gateway.identity.tokens import TrustedIssuer, Unverified
+from gateway.model import Caller
 
 MAX_REMEMBERED = 10_000
 REMEMBERED_S = 300.0  # a revoked signing key counts no longer than this; a removed one not at all
@@ -40,6 +41,7 @@ class AccessTokens:
             raise ValueError("two trusted issuers have the same name")
         self._max_remembered = max_remembered
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._checked: OrderedDict[bytes, KeySet] = OrderedDict()  # for what stays open: the keys that still held its signer
 
     def start(self) -> None:
         for _, ring in self._issuers.values():
@@ -68,6 +70,28 @@ class AccessTokens:
                 self._remembered.popitem(last=False)
         tokens.check_audience(known.audiences, known.rules, resource=resource)
         return known.grant
+
+    def still_good(self, caller: Caller, surface: str, *, now_s: float) -> bool:
+        """No once its issuer's keys hold the one that it was signed with no more; checked once for each set of them."""
+        if caller.token is None or not tokens.recognises(caller.token):
+            return False
+        digest = hashlib.sha256(caller.token.encode()).digest()
+        known = self._remembered.get(digest)
+        if known is not None and known.keys is known.ring.keys:
+            return True
+        try:
+            read = tokens.read(caller.token)
+            _, ring = self._issuers[read.issuer]
+            if ring.keys is None:
+                return False
+            if self._checked.get(digest) is not ring.keys:
+                tokens.check_signature(caller.token, read, ring.keys)
+                self._checked[digest] = ring.keys
+                if len(self._checked) > self._max_remembered:
+                    self._checked.popitem(last=False)
+        except (Rejected, KeyError):
+            return False
+        return True
 
     async def _read(self, token: str, digest: bytes, *, now_s: float) -> _Remembered:
         self._remembered.pop(digest, None)

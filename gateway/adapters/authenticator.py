@@ -19,6 +19,7 @@ from gateway.identity.grant import ANONYMOUS, CANARY_ISSUER, Grant, Rejected
 from gateway.model import Caller, Presented
 
 UNBLAMED = frozenset({"keys_unavailable", "proofs_full"})  # the credential may be good: clients must not throw it away
+
 OF_THE_PROOF = frozenset({"proof", "proof_replayed"})
 WANTS_DPOP = OF_THE_PROOF | {"bound", "unbound", "proofs_full"}
 
@@ -33,6 +34,10 @@ class Method(Protocol):
 
         A grant with a `confirmation` is good for nothing until that was proven, which is the caller's to check.
         """
+        ...
+
+    def still_good(self, caller: Caller, surface: str, *, now_s: float) -> bool:
+        """Whether this method vouches for the credential of `caller`, its own end apart. Never waits."""
         ...
 
 
@@ -50,6 +55,9 @@ class ApiKeys:
 
     async def verified(self, token: str, *, resource: str, now_s: float) -> Grant:
         return api_keys.verified(token, self._keys, now_s=now_s)
+
+    def still_good(self, caller: Caller, surface: str, *, now_s: float) -> bool:
+        return api_keys.still_good(caller, surface, self._keys, now_s=now_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,12 @@ class Front:
         return Caller(
             grant.subject, grant.agent_id, presented.peer_ip, grant.surfaces, grant.expires_at_s, grant.credential, token
         )
+
+    def still_good(self, caller: Caller, surface: str) -> bool:
+        """See the port. A caller without a credential stays as long as the surface lets such in."""
+        if not caller.credential:
+            return self._surfaces.get(surface, SurfaceAccess()).anonymous
+        return any(method.still_good(caller, surface, now_s=self._clock_s()) for method in self._methods)
 
     async def _grant(self, shown: Sent | None, presented: Presented, access: SurfaceAccess) -> Grant:
         if shown is None:

@@ -18,6 +18,7 @@ from gateway.audit_record.records import (
     Started,
     Stopped,
     Strangers,
+    Stream,
     Subsystem,
 )
 
@@ -40,6 +41,7 @@ __all__ = [
     "Started",
     "Stopped",
     "Strangers",
+    "Stream",
     "Subsystem",
     "Who",
     "fitted",

@@ -16,6 +16,7 @@ GIVING_WAY = (
     "denials",
     "observed",
     "waived",
+    "dropped",
     "duties",
     "counts",
     "claims",  # within `subject`

@@ -140,6 +140,30 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream of changes that ended, and why; or, where it goes on, the resources that it tells no more of."""
+
+    head: Head
+    who: Who
+    cause: str
+    duration_ms: float
+    notices: int
+    dropped: tuple[str, ...] = ()  # public URIs; the stream goes on without them
+
+    def record(self) -> JsonObject:
+        return {
+            "type": "stream",
+            **self.head.members(),
+            **self.who.members(),
+            "event": "narrowed" if self.dropped else "ended",
+            "cause": self.cause,
+            "duration_ms": round(self.duration_ms, 3),
+            "notices": self.notices,
+            **({"dropped": [word(uri) for uri in self.dropped]} if self.dropped else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A message refused before it became an exchange: origin, credential, parse, ladder.
 
@@ -238,7 +262,7 @@ class Stopped:
         return {"type": "stop", "cause": self.cause}
 
 
-Record = Intent | Settled | Exchange | Listing | Fetch | Refused | Strangers | Changed | Started | Stopped
+Record = Intent | Settled | Exchange | Listing | Fetch | Stream | Refused | Strangers | Changed | Started | Stopped
 
 
 def _leveled(level: Level, arguments: JsonObject | None, result: JsonObject | None) -> JsonObject:

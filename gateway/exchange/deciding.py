@@ -3,13 +3,14 @@
 What was decided last is what is forwarded. A permit exists only for a request that the policy allows as it stands.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from gateway.errors import Kind, Refusal, Undecided
 from gateway.exchange.asking import ask, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.standing import Ending
 from gateway.exchange.target import Target, unknown
 from gateway.identity.challenge import challenge
 from gateway.model import Item, JsonObject
@@ -75,6 +76,28 @@ async def inspected(ports: Ports, x: Exchange, draft: Draft, permit: Permit, res
 def withheld(reason: str, cause: str) -> Refusal:
     """Says that the action was carried out, or agents would do it again."""
     return Refusal(Kind.RESULT_WITHHELD, f"{withheld_text()} Reason: {reason}.", cause=cause)
+
+
+async def still_permitted(ports: Ports, x: Exchange, draft: Draft, permit: Permit) -> Ending | None:
+    """Whether the policy in force now would allow what was forwarded, exactly as it was; None: it would."""
+    now = replace(x, started_ns=ports.now_ns())
+    try:
+        await _duties(ports, now, draft, permit.target, permit.arguments)
+    except Refusal as refusal:
+        return "undecided" if refusal.kind is Kind.UNDECIDED else "revoked"
+    return None
+
+
+def ended_early(cause: Ending) -> Refusal:
+    """What a caller is told whose request was ended while the backend worked on it."""
+    reason = {
+        "expired": "The credential that this was asked with has expired: authenticate again.",
+        "credential_revoked": "The credential that this was asked with was taken back.",
+        "revoked": "This is no longer allowed: the policy changed while it was under way.",
+        "undecided": "The policy changed while this was under way, and gave no decision on it.",
+        "internal": "The gateway could not go on with it.",
+    }[cause]
+    return Refusal(Kind.REVOKED, f"{reason} It was ended; the action may have been carried out.", cause=cause)
 
 
 def arguments_valid(ports: Ports, target: Target, arguments: JsonObject) -> bool:

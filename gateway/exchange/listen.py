@@ -1,23 +1,29 @@
 """Streams of changes: `subscriptions/listen` of modern clients, the GET stream of legacy sessions.
 
 A listener is told that a list changed only when what *it* may see of it changed, and of a resource only while it may see it.
+It is authorised again whenever the policy changes, and every end of it is recorded with its cause.
 What is pending is a set, not a queue: a thousand changes while a client is slow are one message, and nothing grows.
 """
 
 import asyncio
 import hashlib
 import random
-import time
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
 
-from gateway.errors import BackendFailed, Kind, Refusal, Undecided
+from gateway.errors import BackendFailed, Kind, Refusal, Undecided, Unrecorded
+from gateway.exchange import recording
 from gateway.exchange.asking import ask_list, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.reviewing import as_of_now, blocked, unseen
+from gateway.exchange.standing import Ending, Standing
 from gateway.exchange.target import linked, listed
-from gateway.model import Change, ItemType, Json, JsonObject, Notice, Reply, Resource
+from gateway.model import Change, ItemType, Json, JsonObject, Notice, Reply
 
 SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 KINDS: dict[str, tuple[ItemType, ...]] = {
@@ -32,6 +38,11 @@ MAX_SPREAD_S = 2.0
 MAX_UPDATED = 256  # URIs below subscribed ones that wait for one slow client; then the subscribed ones stand for them
 
 
+StreamEnd = Ending | Literal["client", "replaced", "session", "shutdown"]
+"""Why a stream ended: besides what ends anything open, its client went away · a newer stream of its session took over · its
+session ended · the gateway stops."""
+
+
 @dataclass(eq=False, slots=True)
 class Listener:
     """One open stream: what it wants, what is pending for it, and what it saw last."""
@@ -43,7 +54,10 @@ class Listener:
     updated: set[str] = field(default_factory=set)  # public URIs
     seen: dict[str, str | None] = field(default_factory=dict)  # kind -> digest of what was visible
     spread_s: float = 0.0
-    ended: bool = False
+    revision: str | None = None  # of the policy that let it open; None: it is asked as soon as it stands
+    told: int = 0
+    watched: set[tuple[str, str]] = field(default_factory=set)  # asked of backends for this stream alone
+    ended: StreamEnd | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self, kinds: Iterable[str] = (), updated: Iterable[str] = (), spread_s: float = 0.0) -> None:
@@ -52,8 +66,8 @@ class Listener:
         self.spread_s = spread_s
         self.woken.set()
 
-    def end(self) -> None:
-        self.ended = True
+    def end(self, cause: StreamEnd) -> None:
+        self.ended = self.ended or cause
         self.woken.set()
 
 
@@ -72,7 +86,7 @@ class Listeners:
         if session is not None:
             before = self._streams.get(session.id)
             if before is not None:
-                before.end()  # one stream per session: the newer one is the one that the client reads
+                before.end("replaced")  # one stream per session: the newer one is the one that the client reads
             self._streams[session.id] = listener
             listener.resources.update({place: uri for uri, place in self._subscribed.get(session.id, {}).items()})
 
@@ -98,13 +112,27 @@ class Listeners:
             self._streams[session_id].resources.pop(place, None)
         return place
 
+    def drop(self, listener: Listener, public_uri: str) -> None:
+        """Tell this stream, or the whole session that it belongs to, no more of `public_uri`."""
+        session = listener.x.session
+        if session is not None:
+            place = self.unsubscribe(session.id, public_uri)
+            if place is not None:
+                self._release(*place)
+            return
+        for place in [place for place, uri in listener.resources.items() if uri == public_uri]:
+            del listener.resources[place]
+            if place in listener.watched:
+                listener.watched.discard(place)
+                self._release(*place)
+
     def subscriptions(self, session_id: str) -> int:
         return len(self._subscribed.get(session_id, {}))
 
     def session_ended(self, session_id: str) -> None:
         """Ends its stream, and what it had subscribed to."""
         if session_id in self._streams:
-            self._streams[session_id].end()
+            self._streams[session_id].end("session")
         for backend, uri in self._subscribed.pop(session_id, {}).values():
             self._release(backend, uri)
 
@@ -133,7 +161,7 @@ class Listeners:
 
     def end_all(self) -> None:
         for listener in tuple(self._open):
-            listener.end()
+            listener.end("shutdown")
 
     def __len__(self) -> int:
         return len(self._open)
@@ -143,23 +171,31 @@ async def listened(ports: Ports, listeners: Listeners, x: Exchange, listener: Li
     """`subscriptions/listen`: the acknowledgement, then changes, then (when the gateway ends it) the result."""
     assert x.message.id is not None
     meta: JsonObject = {SUBSCRIPTION_ID: x.message.id}
-    async with AsyncExitStack() as leaving:
-        for backend, uri in listener.resources:
-            await _watch(ports, backend, uri, leaving)
+    try:
+        for place in tuple(listener.resources):
+            await _watch(ports, place, listener)
         yield Notice("notifications/subscriptions/acknowledged", {"notifications": _acknowledged(listener), "_meta": meta})
-        async for notice in changes(ports, listeners, listener):
-            yield Notice(notice.method, {**notice.params, "_meta": meta})
+        async with aclosing(changes(ports, listeners, listener)) as notices:
+            async for notice in notices:
+                yield Notice(notice.method, {**notice.params, "_meta": meta})
+    finally:
+        for place in tuple(listener.watched):
+            listener.watched.discard(place)
+            await ports.backends.unwatch(*place)
     server = {"io.modelcontextprotocol/serverInfo": dict(ports.server_info)}
     yield Reply({"resultType": "complete", "_meta": {**meta, **server}})
 
 
 async def changes(ports: Ports, listeners: Listeners, listener: Listener) -> AsyncGenerator[Notice, None]:
-    """The changes that concern `listener`, until it or its credential ends."""
+    """The changes that concern `listener`, until it is ended; its end is recorded."""
+    x = listener.x
+    standing = Standing(x.caller, x.view.surface, listener.revision, partial(_review, ports, listeners, listener), listener.end)
     listeners.open(listener)
+    ports.standings.open(standing)
     try:
         for kind in listener.kinds:
             listener.seen[kind] = await _digest(ports, listener, kind)
-        while await _woken(listener):
+        while await _woken(listener) is None:
             if listener.spread_s:
                 await asyncio.sleep(random.uniform(0, listener.spread_s))  # noqa: S311 — spreads load, guards nothing
                 listener.spread_s = 0.0
@@ -170,25 +206,50 @@ async def changes(ports: Ports, listeners: Listeners, listener: Listener) -> Asy
                 now = await _digest(ports, listener, kind)
                 if now is not None and now != listener.seen.get(kind):
                     listener.seen[kind] = now
+                    listener.told += 1
                     yield Notice(f"notifications/{kind}/list_changed", {})
             for uri in await _visible(ports, listener, updated):
+                listener.told += 1
                 yield Notice("notifications/resources/updated", {"uri": uri})
     finally:
         listeners.close(listener)
+        ports.standings.close(standing)
+        defect = isinstance(sys.exception(), Exception)
+        await asyncio.shield(_recorded(ports, listener, listener.ended or ("internal" if defect else "client")))
 
 
-async def _woken(listener: Listener) -> bool:
-    """Wait for something to do; False when the stream should end."""
-    expires_at_s = listener.x.caller.expires_at_s
-    if listener.ended:
-        return False
-    try:
-        async with asyncio.timeout(None if expires_at_s is None else max(0.0, expires_at_s - time.time())):
-            await listener.woken.wait()
-    except TimeoutError:
-        return False
+async def _woken(listener: Listener) -> StreamEnd | None:
+    """Wait for something to do; why the stream should end, if it should."""
+    if listener.ended is None:
+        await listener.woken.wait()
     listener.woken.clear()
-    return not listener.ended
+    return listener.ended
+
+
+async def _review(ports: Ports, listeners: Listeners, listener: Listener) -> Ending | None:
+    """What the policy in force now says of this stream: why it ends, if it does. Resources out of sight are dropped from it."""
+    x = await as_of_now(ports, listener.x)
+    try:
+        if await blocked(ports, x, Draft()):
+            return "revoked"
+        dropped = await unseen(ports, x, Draft(), tuple(listener.resources.values()))
+    except Undecided:
+        return "undecided"
+    if not dropped:
+        return None
+    for uri in dropped:
+        listeners.drop(listener, uri)
+    if not listener.resources and not listener.kinds:
+        return "revoked"
+    await _recorded(ports, listener, "revoked", dropped=dropped)
+    return None
+
+
+async def _recorded(ports: Ports, listener: Listener, cause: StreamEnd, *, dropped: tuple[str, ...] = ()) -> None:
+    try:
+        await recording.stream(ports, listener.x, cause, told=listener.told, dropped=dropped)
+    except Unrecorded:
+        return  # the audit says so itself, and nothing more is told on this stream without a record of its own
 
 
 async def honoured(ports: Ports, x: Exchange, draft: Draft) -> Listener:
@@ -224,20 +285,18 @@ def _acknowledged(listener: Listener) -> JsonObject:
     return honoured
 
 
-async def _watch(ports: Ports, backend: str, uri: str, leaving: AsyncExitStack) -> None:
+async def _watch(ports: Ports, place: tuple[str, str], listener: Listener) -> None:
     """A backend that cannot be asked now tells nothing now; its adapter asks again when it is back."""
     try:
-        await ports.backends.watch(backend, uri)
+        await ports.backends.watch(*place)
     except BackendFailed:
         return
-    leaving.push_async_callback(ports.backends.unwatch, backend, uri)
+    listener.watched.add(place)
 
 
 async def _digest(ports: Ports, listener: Listener, kind: str) -> str | None:
     """Of everything of this kind that the subject may see now; None when the policy cannot tell."""
-    x = replace(
-        listener.x, view=await ports.catalogs.full_view(listener.x.view.surface, listener.x.caller), started_ns=ports.now_ns()
-    )
+    x = await as_of_now(ports, listener.x)
     items = [item for type in KINDS[kind] for item in x.view.items.get(type, ())]
     asked = question(x, [listed(item) for item in items], phase="list", action=LIST_METHODS[kind], now_ns=x.started_ns)
     try:
@@ -254,13 +313,8 @@ async def _visible(ports: Ports, listener: Listener, uris: list[str]) -> list[st
     """Those of `uris` that the subject may still see."""
     if not uris:
         return []
-    x = replace(
-        listener.x, view=await ports.catalogs.full_view(listener.x.view.surface, listener.x.caller), started_ns=ports.now_ns()
-    )
-    resources: list[Resource] = [linked(x.view, uri) for uri in uris]
-    asked = question(x, resources, phase="list", action="resources/list", now_ns=x.started_ns)
     try:
-        seen = await ask_list(ports, Draft(), asked)
+        hidden = await unseen(ports, await as_of_now(ports, listener.x), Draft(), uris)
     except Undecided:
         return []
-    return [uris[position] for position in sorted(seen.visible)]
+    return [uri for uri in uris if uri not in hidden]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gateway.catalog.surface import View
 from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.memory import ListMemory, Redactors, Validators
+from gateway.exchange.standing import Standings
 from gateway.model import Caller, Json, Message
 from gateway.ports import Audit, Backends, Catalogs, Decider, Limiter, Meter, Session
 from gateway.wire.methods import Method
@@ -20,6 +21,7 @@ class Bounds:
     list_page_items: int = 1000
     subscriptions_per_stream: int = 100
     held_notices: int = 256
+    call_grace_s: float = 60.0  # how long a request that was forwarded may outlive its credential's own end
     resource_pages: int = 20  # backend pages walked for one page of resources/list, so that none comes back empty
 
 
@@ -38,6 +40,7 @@ class Ports:
     kept_lists: KeptLists
     redactors: Redactors
     validators: Validators
+    standings: Standings  # what is open, to be authorised again
     server_info: Mapping[str, Json]
     cursor_key: bytes
     bounds: Bounds = Bounds()

@@ -21,6 +21,7 @@ from gateway.exchange.listen import Listeners, honoured, listened
 from gateway.exchange.listing import listing
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.relaying import Final, relayed
+from gateway.exchange.reviewing import admitted
 from gateway.exchange.subscribing import check_room, subscribed, unsubscribed
 from gateway.exchange.target import resolve
 from gateway.model import JsonObject, Notice, Reply
@@ -29,7 +30,7 @@ from gateway.wire import json
 
 T = TypeVar("T")
 
-AS_TOOL_RESULT = frozenset({Kind.DENIED, Kind.LIMITED, Kind.RESULT_WITHHELD})
+AS_TOOL_RESULT = frozenset({Kind.DENIED, Kind.LIMITED, Kind.RESULT_WITHHELD, Kind.REVOKED})
 """Refusals of a tools/call that the model should read and adapt to (2025-06-18 on, server/tools: error handling)."""
 
 
@@ -100,7 +101,10 @@ async def _subscribe_steps(ports: Ports, listeners: Listeners, x: Exchange, draf
 
 
 async def _listen_steps(ports: Ports, listeners: Listeners, x: Exchange, draft: Draft) -> AsyncGenerator[Notice | Reply, None]:
+    revision = ports.decider.revision
+    await admitted(ports, x, draft)
     listener = await honoured(ports, x, draft)
+    listener.revision = revision
     await _written(recording.answered(ports, x, draft))
     async for event in listened(ports, listeners, x, listener):
         yield event

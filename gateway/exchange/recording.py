@@ -6,7 +6,7 @@ What was not forwarded has one line. Each function raises `Unrecorded`; the pipe
 import time
 from collections.abc import Mapping
 
-from gateway.audit_record import Asked, Duty, End, Fetch, Head, Intent, Level, Listing, Outcome, Ruling, Settled, Who
+from gateway.audit_record import Asked, Duty, End, Fetch, Head, Intent, Level, Listing, Outcome, Ruling, Settled, Stream, Who
 from gateway.audit_record import Exchange as Line
 from gateway.errors import Kind, Refusal
 from gateway.exchange.draft import Draft
@@ -24,6 +24,7 @@ OUTCOMES: Mapping[Kind, Outcome] = {
     Kind.BACKEND_FAILED: "backend_failed",
     Kind.BACKEND_ERROR: "backend_error",
     Kind.RESULT_WITHHELD: "withheld",
+    Kind.REVOKED: "cancelled",
     Kind.INTERNAL: "internal",
 }
 UNKNOWN = frozenset({Kind.UNKNOWN_ITEM, Kind.UNKNOWN_RESOURCE})
@@ -89,6 +90,12 @@ async def refusal(ports: Ports, x: Exchange, draft: Draft, refused: Refusal) -> 
 async def broken_off(ports: Ports, x: Exchange, draft: Draft, ended: Outcome) -> None:
     """An exchange whose client went away, or that a defect ended."""
     await _settle(ports, x, draft, ended, None)
+
+
+async def stream(ports: Ports, x: Exchange, cause: str, *, told: int, dropped: tuple[str, ...] = ()) -> None:
+    """A stream of changes that ended; or, with `dropped`, resources that it tells no more of."""
+    duration_ms = (time.perf_counter() - x.started_s) * 1e3
+    await ports.audit.write(Stream(_head(x), _who(x), cause, duration_ms, told, dropped).record())
 
 
 async def _settle(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, refused: Refusal | None) -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.errors import BackendFailed, Kind, Refusal
-from gateway.exchange.deciding import Permit, inspected, withheld
+from gateway.exchange.deciding import Permit, ended_early, inspected, still_permitted, withheld
 from gateway.exchange.draft import Draft
 from gateway.exchange.links import judged
 from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.standing import Ended, Leash, Standing
 from gateway.model import Answer, Fault, JsonObject, Log, Notice, Outgoing, Progress
 from gateway.policy.redact import Redactor
 from gateway.wire.params import param_headers
@@ -60,12 +61,15 @@ async def _messages(
     assert permit.target.backend is not None
     outgoing = _outgoing(x, draft, permit)
     cause = "cancelled"
+    leash = Leash()
+    standing = _standing(ports, x, draft, permit, leash)
+    ports.standings.open(standing)
     messages = ports.backends.forward(outgoing)
     try:
         while True:
             started = time.perf_counter()
             try:
-                message = await anext(messages)
+                message = await leash.next_of(messages)
             except StopAsyncIteration:
                 raise BackendFailed("closed", "no answer", sent=True) from None
             finally:
@@ -83,9 +87,25 @@ async def _messages(
         cause = failed.cause
         draft.carried_out = failed.sent
         raise backend_failed(permit.target.backend, failed) from failed
+    except Ended as ended:
+        draft.carried_out = True  # or may have been
+        raise ended_early(ended.cause) from ended
     finally:
+        ports.standings.close(standing)
         await _close(messages)
         ports.meter.backend(backend=permit.target.backend, duration_s=draft.backend_s, cause=cause)
+
+
+def _standing(ports: Ports, x: Exchange, draft: Draft, permit: Permit, leash: Leash) -> Standing:
+    """The request while the backend works on it: what was allowed when it began may be forbidden before it ends."""
+    return Standing(
+        x.caller,
+        x.view.surface,
+        draft.decisions[-1][1].revision,
+        partial(still_permitted, ports, x, draft, permit),
+        leash.end,
+        ports.bounds.call_grace_s,
+    )
 
 
 async def _close(messages: object) -> None:

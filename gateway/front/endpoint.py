@@ -18,6 +18,7 @@ from gateway.exchange import local, pipeline, recording
 from gateway.exchange.draft import Draft
 from gateway.exchange.listen import KINDS, Listener, Listeners, changes
 from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.reviewing import admitted
 from gateway.front.reading import ClientGone, Receive, body
 from gateway.front.responding import Answering, Send, write
 from gateway.front.watching import Running, RunningKey, Watch
@@ -219,7 +220,9 @@ class Endpoint:
         running = Running(task)
         answering = Answering(send, era="legacy", request_id=None, keep_alive_s=door.keep_alive_s)
         with door.concurrency.slot("streams", caller.key), door.sessions.in_use(session.id):
-            await self._recorded(x)
+            draft = Draft()
+            await admitted(door.ports, x, draft)
+            await self._recorded(x, draft=draft)
             await answering.begin()
             watch = Watch(running, receive)
             try:
@@ -283,12 +286,12 @@ class Endpoint:
             case _:
                 return Reply({})
 
-    async def _recorded(self, x: Exchange, refusal: Refusal | None = None) -> None:
+    async def _recorded(self, x: Exchange, refusal: Refusal | None = None, *, draft: Draft | None = None) -> None:
         try:
             if refusal is None:
-                await recording.answered(self._door.ports, x, Draft())
+                await recording.answered(self._door.ports, x, draft or Draft())
             else:
-                await recording.refusal(self._door.ports, x, Draft(), refusal)
+                await recording.refusal(self._door.ports, x, draft or Draft(), refusal)
         except Unrecorded as error:
             raise Refusal(Kind.UNRECORDED, "The audit log cannot be written, so nothing was done.") from error
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.identity.grant import KEYS_ISSUER, Grant, NamesUsers, Rejected
-from gateway.model import Identity, Subject
+from gateway.model import Caller, Identity, Subject
 
 PREFIX = "mgw_"
 SECRET_BYTES = 32
@@ -79,6 +79,15 @@ def verified(token: str, keys: Mapping[str, ApiKey], *, now_s: float) -> Grant:
     )
     agent_id = key.subject_id if key.type == "workload" else None
     return Grant(subject, agent_id, key.surfaces, key.expires_at_s, key.names_users, credential=f"key:{key.id}")
+
+
+def still_good(caller: Caller, surface: str, keys: Mapping[str, ApiKey], *, now_s: float) -> bool:
+    """Whether one of `keys` still speaks for `caller` on `surface`, its end apart unless that was brought forward."""
+    key = keys.get(caller.credential.removeprefix("key:"))
+    if key is None or not caller.credential.startswith("key:"):
+        return False
+    ended = key.expires_at_s is not None and key.expires_at_s != caller.expires_at_s and now_s >= key.expires_at_s
+    return not ended and (key.surfaces is None or surface in key.surfaces)
 
 
 def issued(id: str, entropy: bytes) -> tuple[str, str]:

@@ -26,6 +26,10 @@ class Issuer:
     def setting(self) -> dict[str, Any]:
         return {"issuer": ISSUER, "audience": [AUDIENCE], "algorithms": ["ES256"], "jwks_file": str(self.jwks)}
 
+    @staticmethod
+    def now_s() -> int:
+        return int(time.time())
+
     def token(self, subject: str, **claims: Any) -> str:
         now = int(time.time())
         told = {
