@@ -96,12 +96,13 @@ class Gateway:
             body_limits=listening.body_limits(settings),
             hosts=listening.hosts(settings),
             origins=frozenset(settings.listen.allowed_origins),
+            end_user_header=settings.identity.end_user_header,
             body_timeout_s=limits.body_timeout_s,
             keep_alive_s=limits.keep_alive_s,
         )
         endpoints = {room.surface: Endpoint(door, room) for room in rooms}
         documents = metadata.documents(listening.resources(settings, public_url))
-        self.front = routes(endpoints, documents, self._refused, hosts=door.hosts)
+        self.front = routes(endpoints, documents, self._refused, listening.threshold(settings))
         self.operations = Operations(metrics=self._metrics.exposition, checks=self.checks)
 
     async def start(self) -> None:

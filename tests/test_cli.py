@@ -107,7 +107,7 @@ def test_every_mistake_of_sense_has_its_line(tmp_path: Path) -> None:
     )
     assert misread(path) == [
         "settings: surfaces.a.backends names nope, which `backends` does not have",
-        "settings: listen.host is beyond loopback: set listen.tls_cert and tls_key, or `behind_proxy: true`",
+        "settings: listen.host is beyond loopback: set tls_cert and tls_key, or name the proxies in front in trusted_proxies",
         "settings: listen.tls_cert and listen.tls_key go together",
     ]
 

@@ -1,11 +1,14 @@
 """Where clients are listened to: TLS, names that are ours, what each surface tells of itself, how much a request may hold."""
 
+import ipaddress
 import socket
 import ssl
 from urllib.parse import urlsplit
 
 from gateway.front import serving
 from gateway.front.endpoint import Room
+from gateway.front.proxies import TrustedProxies
+from gateway.front.routing import Threshold
 from gateway.identity.challenge import metadata_url, surface_path
 from gateway.identity.metadata import ProtectedResource
 from gateway.settings.load import SettingsError
@@ -82,6 +85,17 @@ def body_limits(settings: Settings) -> BodyLimits:
         max_headers_bytes=limits.max_headers_bytes,
         max_members=limits.max_members,
     )
+
+
+def threshold(settings: Settings) -> Threshold:
+    """What is looked at of every request."""
+    listen = settings.listen
+    proxies = TrustedProxies(
+        networks=tuple(ipaddress.ip_network(each) for each in listen.trusted_proxies),
+        header="forwarded" if listen.proxy_header == "Forwarded" else "x-forwarded-for",
+        direct=listen.tls_cert is not None,
+    )
+    return Threshold(hosts(settings), frozenset(listen.allowed_origins), proxies if listen.trusted_proxies else None)
 
 
 def hosts(settings: Settings) -> frozenset[str]:

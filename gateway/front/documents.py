@@ -10,9 +10,8 @@ from typing import Final, TypeAlias
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import Kind, Refusal
-from gateway.front.responding import write
+from gateway.front.responding import write, write_refusal
 from gateway.wire import head as heads
-from gateway.wire import jsonrpc
 from gateway.wire.limits import BodyLimits
 
 Document: TypeAlias = Callable[[], tuple[int, Mapping[str, str], bytes]]
@@ -48,8 +47,7 @@ class Published:
         except Refusal as refusal:
             client = scope.get("client")
             self._refused(refusal.kind, client[0] if client else "")
-            body = jsonrpc.error(None, refusal.code("modern"), refusal.message, refusal.data)
-            await write(send, refusal.status("modern"), body, {**OPEN, **refusal.headers})
+            await write_refusal(send, refusal, OPEN)
 
     async def _read(self, method: str, send: Send) -> None:
         if method == "OPTIONS":

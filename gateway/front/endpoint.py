@@ -19,6 +19,7 @@ from gateway.exchange.draft import Draft
 from gateway.exchange.listen import KINDS, Listener, Listeners, changes
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.reviewing import admitted
+from gateway.front import cors
 from gateway.front.reading import ClientGone, Receive, body
 from gateway.front.responding import Answering, Send, write
 from gateway.front.watching import Running, RunningKey, Watch
@@ -52,6 +53,7 @@ class Door:
     body_limits: BodyLimits
     hosts: frozenset[str]
     origins: frozenset[str]
+    end_user_header: str
     body_timeout_s: float
     keep_alive_s: float
 
@@ -102,6 +104,9 @@ class Endpoint:
         head = heads.head(scope, door.body_limits)
         heads.check_host(head, door.hosts)
         heads.check_origin(head, door.origins)
+        if cors.asks_first(head):
+            await write(send, 204, b"", cors.preflight(head, door.end_user_header))
+            return
         heard.era = "modern" if ("mcp-protocol-version", MODERN_VERSIONS[0]) in head.headers else "legacy"  # until it is judged
         presented = Presented(head.headers, head.method, heard.source_ip, client_certificate(scope))
         caller = heard.caller = await door.authenticator.authenticate(presented, surface=self._surface)

@@ -94,6 +94,12 @@ class Answering:
         self.bytes_out += len(body)
 
 
+async def write_refusal(send: Send, refusal: Refusal, headers: Mapping[str, str] | None = None) -> None:
+    """Where no era is known yet."""
+    body = jsonrpc.error(None, refusal.code("modern"), refusal.message, refusal.data)
+    await write(send, refusal.status("modern"), body, {**refusal.headers, **(headers or {})})
+
+
 async def write(send: Send, status: int, body: bytes, headers: Mapping[str, str]) -> None:
     """A whole response: JSON unless `headers` (lower case) say otherwise; 204 has no length (RFC 9110 8.6)."""
     lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

@@ -2,36 +2,48 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Kind, Refusal
+from gateway.front.cors import Cors
 from gateway.front.documents import Document, Published, Refused
 from gateway.front.endpoint import Endpoint
-from gateway.front.responding import write
+from gateway.front.proxies import Proxies, TrustedProxies
+from gateway.front.responding import write_refusal
 from gateway.identity.challenge import surface_path
-from gateway.wire import jsonrpc
 
 log = logging.getLogger("gateway.front")
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What is looked at before it matters which URL is asked for."""
+
+    hosts: frozenset[str] = frozenset()  # names that are ours besides loopback's
+    origins: frozenset[str] = frozenset()  # of browser pages that may read our answers
+    proxies: TrustedProxies | None = None  # None: everybody comes as who they are
 
 
 def routes(
     endpoints: Mapping[str, Endpoint],
     documents: Mapping[str, Document],
     refused: Refused,
-    *,
-    hosts: frozenset[str] = frozenset(),
+    threshold: Threshold | None = None,
 ) -> ASGIApp:
-    """All surfaces, and `documents` by their paths; with and without a trailing slash, since a redirect would lose the token.
-
-    `hosts`: at which the documents are served besides loopback's; a surface's endpoint knows its own.
-    """
+    """All surfaces, and `documents` by their paths; with and without a trailing slash, since a redirect would lose the token."""
+    threshold = threshold or Threshold()
     table = [Route(surface_path(name) + end, endpoint=endpoint) for name, endpoint in endpoints.items() for end in ("", "/")]
     for place, document in documents.items():
-        published = Published(document, hosts, refused)
+        published = Published(document, threshold.hosts, refused)
         table += [Route(place + end, endpoint=published) for end in ("", "/")]
-    return Edge(Router(table, redirect_slashes=False, default=Nowhere(refused)))
+    app: ASGIApp = Router(table, redirect_slashes=False, default=Nowhere(refused))
+    if threshold.proxies is not None:
+        app = Proxies(app, threshold.proxies, threshold.hosts, refused)
+    app = Edge(app)
+    return Cors(app, threshold.origins) if threshold.origins else app
 
 
 class Edge:
@@ -55,7 +67,7 @@ class Edge:
             if begun:  # a second head would be no answer; the end of an unfinished stream says enough
                 await send({"type": "http.response.body", "body": b""})
             else:
-                await _refused(Refusal(Kind.INTERNAL, "The gateway failed; nothing more is known. Tell its operator."), send)
+                await write_refusal(send, Refusal(Kind.INTERNAL, "The gateway failed; nothing more is known. Tell its operator."))
 
 
 class Nowhere:
@@ -68,11 +80,6 @@ class Nowhere:
         if scope["type"] == "http":
             client = scope.get("client")
             self._refused(Kind.NO_SUCH_ENDPOINT, client[0] if client else "")
-            await _refused(
-                Refusal(Kind.NO_SUCH_ENDPOINT, "There is no MCP endpoint at this path; the default one is /mcp."), send
+            await write_refusal(
+                send, Refusal(Kind.NO_SUCH_ENDPOINT, "There is no MCP endpoint at this path; the default one is /mcp.")
             )
-
-
-async def _refused(refusal: Refusal, send: Send) -> None:
-    body = jsonrpc.error(None, refusal.code("modern"), refusal.message, refusal.data)
-    await write(send, refusal.status("modern"), body, {})

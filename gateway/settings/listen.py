@@ -1,10 +1,12 @@
 """Where the gateway listens, and how much it takes from a caller."""
 
+import ipaddress
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.settings.base import LOOPBACK, Closed, Count, Seconds
 
@@ -28,13 +30,31 @@ def _base_url(url: str) -> str:
     return f"{parts.scheme}://{host}" + ("" if port in {None, DEFAULT_PORTS[parts.scheme]} else f":{port}")
 
 
+def _origin(origin: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+", origin, re.ASCII | re.IGNORECASE):
+        raise ValueError("must be one origin as browsers send it: scheme://host or scheme://host:port, without a path or a `*`")
+    return origin
+
+
+def _proxy_network(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"no address or network: {error}") from error
+    if network.prefixlen == 0:
+        raise ValueError("names every address there is, so anybody could say anything: name the proxies")
+    return str(network)
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+ProxyNetwork = Annotated[str, AfterValidator(_proxy_network)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
 
 class Listen(Closed):
     """Where MCP clients connect."""
 
-    host: str = Field(default="127.0.0.1", description="address to bind; beyond loopback it needs TLS or `behind_proxy: true`")
+    host: str = Field(default="127.0.0.1", description="address to bind; beyond loopback it needs TLS or `trusted_proxies`")
     port: int = Field(default=8080, ge=0, le=65535, description="port to bind; 0 takes a free one and prints it")
     public_url: BaseUrl | None = Field(
         default=None,
@@ -44,10 +64,26 @@ class Listen(Closed):
     allowed_hosts: tuple[str, ...] = Field(
         default=(), description="further values of the Host header to accept (`name` or `name:port`)"
     )
-    allowed_origins: tuple[str, ...] = Field(default=(), description="further values of the Origin header to accept")
-    behind_proxy: bool = Field(default=False, description="a proxy that ends TLS stands in front; allows binding beyond loopback")
+    allowed_origins: tuple[Origin, ...] = Field(
+        default=(), description="origins of browser pages (`https://app.example.com`) that may ask and read the answers (CORS)"
+    )
+    trusted_proxies: tuple[ProxyNetwork, ...] = Field(
+        default=(),
+        description="addresses of proxies (`10.0.0.7`, `10.1.0.0/24`) that end TLS in front; only they say from where a request "
+        "comes, and without TLS here only they and loopback may connect",
+    )
+    proxy_header: Literal["X-Forwarded-For", "Forwarded"] = Field(
+        default="X-Forwarded-For", description="header in which those proxies say it; the other one is ignored"
+    )
     tls_cert: Path | None = Field(default=None, description="certificate chain (PEM) to serve TLS with")
     tls_key: Path | None = Field(default=None, description="its private key (PEM)")
+
+    @model_validator(mode="before")
+    @classmethod
+    def replaced(cls, told: Any) -> Any:
+        if isinstance(told, dict) and "behind_proxy" in told:
+            raise ValueError("`behind_proxy` is gone: name the proxies in front, as in `trusted_proxies: [10.0.0.7]`")
+        return told
 
 
 class Operations(Closed):

@@ -110,8 +110,8 @@ class Settings(Closed):
 
     def _listen_mistakes(self) -> Iterator[str]:
         listen = self.listen
-        if listen.host not in LOOPBACK and not (listen.tls_cert or listen.behind_proxy):
-            yield "listen.host is beyond loopback: set listen.tls_cert and tls_key, or `behind_proxy: true`"
+        if listen.host not in LOOPBACK and not (listen.tls_cert or listen.trusted_proxies):
+            yield "listen.host is beyond loopback: set tls_cert and tls_key, or name the proxies in front in trusted_proxies"
         if listen.public_url is None and listen.host in WILDCARDS and self.identity.issuers:
             yield f"listen.public_url is needed: tokens must be for a URL of ours, and nobody can connect to {listen.host}"
         if (listen.tls_cert is None) != (listen.tls_key is None):

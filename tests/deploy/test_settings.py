@@ -70,6 +70,12 @@ def test_settings_name_services_and_mounts_that_exist() -> None:
     assert (settings["operations"]["port"], settings["listen"]["port"]) == (9090, 8080)
 
 
+def test_the_gateway_takes_requests_from_the_published_port_only() -> None:
+    settings = yaml.safe_load((ROOT / "deploy/gateway/gateway.yaml").read_text())
+    (edge,) = COMPOSE["networks"]["edge"]["ipam"]["config"]
+    assert settings["listen"]["trusted_proxies"] == [edge["gateway"]]
+
+
 def test_prometheus_scrapes_the_gateway_opa_and_itself() -> None:
     scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
     assert {each["job_name"]: each["static_configs"] for each in scraped} == {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from gateway.errors import Kind
-from gateway.front.routing import routes
+from gateway.front.routing import Threshold, routes
 from tests.front.peers import Connect
 
 BODY = b'{"a":1}'
@@ -23,7 +23,7 @@ def broken() -> tuple[int, Mapping[str, str], bytes]:
 
 APP = routes(
     {}, {"/.well-known/a": document, "/.well-known/broken": broken},
-    lambda kind, source_ip: refusals.append((kind, source_ip)), hosts=frozenset({"mcp.example.com"}),
+    lambda kind, source_ip: refusals.append((kind, source_ip)), Threshold(hosts=frozenset({"mcp.example.com"})),
 )  # fmt: skip
 
 

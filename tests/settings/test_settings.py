@@ -64,8 +64,29 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
         ),
         pytest.param(
             GOOD + "listen: {host: 0.0.0.0}",
-            "settings: listen.host is beyond loopback: set listen.tls_cert and tls_key, or `behind_proxy: true`",
+            "settings: listen.host is beyond loopback: set tls_cert and tls_key, or name the proxies in front in trusted_proxies",
             id="plain_beyond_loopback",
+        ),
+        pytest.param(
+            GOOD + "listen: {host: 0.0.0.0, behind_proxy: true}",
+            "listen: `behind_proxy` is gone: name the proxies in front, as in `trusted_proxies: [10.0.0.7]`",
+            id="proxy_without_a_name",
+        ),
+        pytest.param(
+            GOOD + "listen: {trusted_proxies: [0.0.0.0/0]}",
+            "listen.trusted_proxies.0: names every address there is, so anybody could say anything: name the proxies",
+            id="every_proxy",
+        ),
+        pytest.param(
+            GOOD + "listen: {trusted_proxies: [proxy.internal]}",
+            "listen.trusted_proxies.0: no address or network: 'proxy.internal' does not appear to be an IPv4 or IPv6 network",
+            id="proxy_by_name",
+        ),
+        pytest.param(
+            GOOD + "listen: {allowed_origins: ['*']}",
+            "listen.allowed_origins.0: must be one origin as browsers send it: scheme://host or scheme://host:port, "
+            "without a path or a `*`",
+            id="every_origin",
         ),
         pytest.param(
             GOOD + "surfaces: {default: {scopes: [offline_access]}}",
