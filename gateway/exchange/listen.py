@@ -15,15 +15,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from gateway.catalog.merge import same_objects
 from gateway.errors import BackendFailed, Kind, Refusal, Undecided, Unrecorded
 from gateway.exchange import recording
 from gateway.exchange.asking import ask_list, question
 from gateway.exchange.draft import Draft
+from gateway.exchange.listing import shown_as
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.reviewing import as_of_now, blocked, unseen
 from gateway.exchange.standing import Ending, Standing
-from gateway.exchange.target import linked, listed
-from gateway.model import Change, ItemType, Json, JsonObject, Notice, Reply
+from gateway.exchange.target import linked
+from gateway.model import Change, Item, ItemType, Json, JsonObject, Notice, Reply
 
 SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 KINDS: dict[str, tuple[ItemType, ...]] = {
@@ -32,7 +34,6 @@ KINDS: dict[str, tuple[ItemType, ...]] = {
     "resources": ("resource", "resource_template"),
 }
 FILTERS = {"tools": "toolsListChanged", "prompts": "promptsListChanged", "resources": "resourcesListChanged"}
-LIST_METHODS = {"tools": "tools/list", "prompts": "prompts/list", "resources": "resources/list"}
 SPREAD_S_PER_LISTENER = 0.002  # a policy change asks for every listener's view anew: not all in one moment
 MAX_SPREAD_S = 2.0
 MAX_UPDATED = 256  # URIs below subscribed ones that wait for one slow client; then the subscribed ones stand for them
@@ -41,6 +42,15 @@ MAX_UPDATED = 256  # URIs below subscribed ones that wait for one slow client; t
 StreamEnd = Ending | Literal["client", "replaced", "session", "shutdown"]
 """Why a stream ended: besides what ends anything open, its client went away · a newer stream of its session took over · its
 session ended · the gateway stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was shown of one kind of list, and all that it follows from: the same again needs no question."""
+
+    revision: str
+    items: tuple[tuple[Item, ...], ...]
+    digest: str
 
 
 @dataclass(eq=False, slots=True)
@@ -52,7 +62,8 @@ class Listener:
     resources: dict[tuple[str, str], str] = field(default_factory=dict)  # (backend, its URI) -> public URI
     pending: set[str] = field(default_factory=set)  # kinds
     updated: set[str] = field(default_factory=set)  # public URIs
-    seen: dict[str, str | None] = field(default_factory=dict)  # kind -> digest of what was visible
+    seen: dict[str, str | None] = field(default_factory=dict)  # kind -> digest of what was shown
+    looked: dict[str, Looked] = field(default_factory=dict)  # by kind
     spread_s: float = 0.0
     revision: str | None = None  # of the policy that let it open; None: it is asked as soon as it stands
     told: int = 0
@@ -295,17 +306,24 @@ async def _watch(ports: Ports, place: tuple[str, str], listener: Listener) -> No
 
 
 async def _digest(ports: Ports, listener: Listener, kind: str) -> str | None:
-    """Of everything of this kind that the subject may see now; None when the policy cannot tell."""
+    """Of everything of this kind as the subject is shown it now; None when the policy cannot tell."""
     x = await as_of_now(ports, listener.x)
-    items = [item for type in KINDS[kind] for item in x.view.items.get(type, ())]
-    asked = question(x, [listed(item) for item in items], phase="list", action=LIST_METHODS[kind], now_ns=x.started_ns)
+    revision, items = ports.decider.revision, tuple(x.view.items.get(type, ()) for type in KINDS[kind])
+    before = listener.looked.pop(kind, None)
+    if before is not None and before.revision == revision and same_objects(before.items, items):
+        listener.looked[kind] = before
+        return before.digest
+    whole, lost = hashlib.sha256(), False
     try:
-        seen = await ask_list(ports, Draft(), asked)
+        for type in KINDS[kind]:
+            definitions, undecided = await shown_as(ports, x, type)
+            lost = lost or bool(undecided)
+            for each in definitions:
+                whole.update(each)
     except Undecided:
         return None
-    whole = hashlib.sha256()
-    for position in sorted(seen.visible):
-        whole.update(items[position].modern)
+    if revision is not None and not lost:
+        listener.looked[kind] = Looked(revision, items, whole.hexdigest())
     return whole.hexdigest()
 
 

@@ -18,7 +18,7 @@ from gateway.exchange.asking import PER_BACKEND, ask_list, not_understood, quest
 from gateway.exchange.draft import Draft
 from gateway.exchange.kept_lists import KeptList, as_seen
 from gateway.exchange.parts import Exchange, Ports
-from gateway.model import Item, Json, JsonObject, Reply
+from gateway.model import Item, ItemType, Json, JsonObject, Reply
 from gateway.policy.duty import Redaction
 from gateway.policy.obligations import plan_list
 from gateway.policy.redact import BadRedaction
@@ -26,6 +26,12 @@ from gateway.wire import json
 
 MISSING = "mcp-gateway/missing"
 """`_meta` key of a list that lacks a backend's part: the names of those backends."""
+LIST_METHODS: dict[ItemType, str] = {
+    "tool": "tools/list",
+    "prompt": "prompts/list",
+    "resource": "resources/list",
+    "resource_template": "resources/templates/list",
+}
 CURSOR_TTL_S = 3600.0
 
 
@@ -43,6 +49,16 @@ async def listing(ports: Ports, x: Exchange, draft: Draft) -> Reply:
             "The policy gave no decision on this list. Try again in a moment; tell the gateway's operator if it stays so.",
             cause=undecided.cause,
         ) from undecided
+
+
+async def shown_as(ports: Ports, x: Exchange, type: ItemType) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    """What the caller is shown of the catalog's items of this type: the definitions, as a list of them would have them now.
+
+    And the backends whose part is undecided. Raises `Undecided`.
+    """
+    items = x.view.items.get(type, ())
+    seen = await _decided(ports, x, Draft(), ports.kept_lists.of(items), action=LIST_METHODS[type])
+    return tuple(seen.changed.get(each) or items[each].modern for each in sorted(seen.visible)), seen.lost
 
 
 async def _catalog_items(ports: Ports, x: Exchange, draft: Draft, at: Cursor | None) -> Reply:
@@ -110,9 +126,9 @@ class Shown:
     lost: tuple[str, ...]
 
 
-async def _decided(ports: Ports, x: Exchange, draft: Draft, kept: KeptList) -> Shown:
+async def _decided(ports: Ports, x: Exchange, draft: Draft, kept: KeptList, *, action: str | None = None) -> Shown:
     items = kept.items
-    asked = question(x, kept.resources, phase="list", now_ns=x.started_ns)
+    asked = question(x, kept.resources, phase="list", action=action, now_ns=x.started_ns)
     seen = await ask_list(ports, draft, asked, kept=kept.fragments)
     visible = set(seen.visible)
     changed: dict[int, bytes] = {}

@@ -29,6 +29,7 @@ class Mirror:
         self.methods: dict[int, list[str]] = defaultdict(list)
         self.wrongs: list[str] = []
         self.added: dict[int, list[str]] = defaultdict(list)  # session -> further tools
+        self.description = "Says who you are."
         self._numbers = count(1)
         self._lock = Lock()
 
@@ -64,7 +65,7 @@ class Mirror:
                 return {"result": {"protocolVersion": "2025-11-25", "capabilities": capabilities, "serverInfo": info}}
             case "tools/list":
                 names = ["whoami", f"own_{session}"] if cursor is None else [f"second_{session}", *self.added[session]]
-                tools = [{"name": name, "inputSchema": {"type": "object"}} for name in names]
+                tools = [{"name": name, "description": self.description, "inputSchema": {"type": "object"}} for name in names]
                 return {"result": {"tools": tools, **_following(session, cursor)}}
             case "prompts/list":
                 return {"result": {"prompts": [{"name": name} for name in PROMPTS]}}
