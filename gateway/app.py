@@ -54,6 +54,7 @@ class Gateway:
         self._metrics = Metrics(Words(methods=[each.name for each in METHODS], backends=tuple(settings.backends)))
         self._audit = whole.audit_log(settings)
         self._tokens = identity.access_tokens(settings.identity.issuers)
+        self._metrics.register(self._tokens.figures())
         self._keys = keys.WorkloadKeys(settings, self._keys_told)
         self._authenticator = identity.authenticator(settings, self._tokens, self._keys.method, rooms, public_url)
         self._decider = policy.decider(settings, self._policy_told)

@@ -46,6 +46,8 @@ def serve_command(settings: SettingsFile = Path("gateway.yaml")) -> None:
     read = _settings(settings)
     logging.basicConfig(level=read.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))  # it tells of each listener's start
+    for told_of_each_request in ("httpx2", "httpcore2"):
+        logging.getLogger(told_of_each_request).setLevel(max(logging.WARNING, logging.getLogger().level))
     try:
         uvloop.run(_serve(read))
     except SettingsError as error:

@@ -133,7 +133,7 @@ def test_every_mistake_that_shows_before_the_start_has_its_line(tmp_path: Path) 
     assert refusals(path, BROKEN="two\nlines") == [
         f"listen.tls_cert: {tmp_path}/none.pem: No such file or directory",
         "identity.api_keys: two API keys have the id ci",
-        "identity.issuers: jwks_url must be an https URL (or http on loopback): issuers are asked over https only",
+        "identity.issuers: https://idp: jwks_url must be an https URL (or http on loopback): issuers are asked over https only",
         "opa.binary: no program 'no-such-opa'; install OPA, name its path here, or ask a sidecar with opa.url",
         "backends.crm: its TLS files cannot be used: [Errno 2] No such file or directory",
         f"backends.files: {tmp_path}/none: a setting takes its secret from it, but: No such file or directory",

@@ -18,7 +18,8 @@ from gateway.identity.credential import Sent, as_end_user, sent
 from gateway.identity.grant import ANONYMOUS, CANARY_ISSUER, Grant, Rejected
 from gateway.model import Caller, Presented
 
-UNBLAMED = frozenset({"keys_unavailable", "proofs_full"})  # the credential may be good: clients must not throw it away
+UNBLAMED = frozenset({"keys_unavailable", "issuer_unavailable", "issuer_busy", "proofs_full"})
+"""The credential may be good: clients must not throw it away."""
 
 OF_THE_PROOF = frozenset({"proof", "proof_replayed"})
 WANTS_DPOP = OF_THE_PROOF | {"bound", "unbound", "proofs_full"}

@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import httpx2
@@ -95,7 +96,14 @@ def max_age_s(cache_control: str | None) -> float | None:
     return None if found is None else float(found[1])
 
 
+@cache
+def _system_tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    if ca_file is None:
+        return _system_tls()
     try:
         return ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError as error:

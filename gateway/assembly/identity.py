@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from gateway.adapters.access_tokens import AccessTokens
 from gateway.adapters.authenticator import ApiKeys, Front, SurfaceAccess
 from gateway.adapters.proofs import ProofBounds, Proofs
-from gateway.assembly.issuers import key_ring
+from gateway.assembly.issuers import Issuers
 from gateway.front.endpoint import Room
 from gateway.identity.challenge import surface_path
 from gateway.identity.dpop import ProofRules
@@ -18,15 +17,15 @@ from gateway.settings.model import Settings
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 — told apart, not bound
 
 
-def access_tokens(issuers: Sequence[Issuer]) -> AccessTokens:
+def access_tokens(issuers: Sequence[Issuer]) -> Issuers:
     """Raises `SettingsError`."""
     try:
-        return AccessTokens([(_trusted(each), key_ring(each)) for each in issuers])
+        return Issuers([(each, _trusted(each)) for each in issuers])
     except ValueError as error:
         raise SettingsError(f"identity.issuers: {error}") from error
 
 
-def authenticator(settings: Settings, tokens: AccessTokens, keys: ApiKeys, rooms: Iterable[Room], public_url: str) -> Front:
+def authenticator(settings: Settings, tokens: Issuers, keys: ApiKeys, rooms: Iterable[Room], public_url: str) -> Front:
     """Raises `SettingsError`."""
     surfaces = {
         room.surface: SurfaceAccess(
@@ -38,7 +37,7 @@ def authenticator(settings: Settings, tokens: AccessTokens, keys: ApiKeys, rooms
         for room in rooms
     }
     header = settings.identity.end_user_header
-    return Front((keys, tokens), surfaces, end_user_header=header, proofs=_proofs(settings))
+    return Front((keys, *tokens.methods), surfaces, end_user_header=header, proofs=_proofs(settings))
 
 
 def check_public_url(settings: Settings) -> None:

@@ -35,6 +35,9 @@ REJECTED_CAUSES = frozenset(
         "proof",  # the DPoP proof is absent, sent twice, or not of this request, token and key
         "proof_replayed",
         "proofs_full",  # no room to remember one more proof: unremembered is not accepted
+        "inactive",  # its issuer says so of an opaque token
+        "issuer_unavailable",  # the issuer could not be asked about an opaque token: not the caller's fault
+        "issuer_busy",  # nor is this: it is asked about too many tokens at the moment
         "keys_unavailable",  # the issuer's keys could not be had: not the caller's fault
         "end_user",  # it named an end user and may not, or named none that can be read
     }

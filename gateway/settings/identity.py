@@ -2,10 +2,12 @@
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from gateway.settings.base import Closed, Count, Seconds, Sha256, SurfaceName
+from gateway.identity.issuer_metadata import loopback
+from gateway.settings.base import Closed, Count, Seconds, Secret, Sha256, SurfaceName
 
 
 class ApiKey(Closed):
@@ -25,6 +27,31 @@ class ApiKey(Closed):
     user_issuer: str | None = Field(default=None, description="issuer of those users; default: urn:workload:<subject>")
 
 
+class Introspection(Closed):
+    """Opaque tokens: the issuer is asked about each (RFC 7662), as a client of its own."""
+
+    url: str | None = Field(default=None, description="where to ask; default: what its metadata says")
+    client_id: str = Field(min_length=1, description="the gateway's client id at the issuer")
+    client_secret: Secret = Field(description="and where its secret is")
+    client_auth: Literal["basic", "post"] = Field(default="basic", description="how it is sent: in a header, or in the form")
+    jwts: bool = Field(
+        default=False,
+        description="the issuer's JWTs are introspected too: a revoked one ends within `remember_s`, and no keys are fetched",
+    )
+    missing_allowed: tuple[Literal["sub", "token_type"], ...] = Field(
+        default=(),
+        description="members that this issuer leaves out of its answers; without `sub` a token stands for its client",
+    )
+    remember_s: float = Field(
+        default=30, ge=0, le=300, description="an answer counts for this long, never beyond the token's end"
+    )
+    remember_refused_s: float = Field(
+        default=10, ge=0, le=60, description="a refused token is not asked about again for this long"
+    )
+    calls_per_s: Count = Field(default=50, le=10_000, description="most questions per second; what is over is told to come back")
+    timeout_s: Seconds = Field(default=5, le=30, description="an answer must have arrived within this time")
+
+
 class Issuer(Closed):
     """A trusted issuer of JWT access tokens (RFC 9068). A token is for the surface whose URL its `aud` names."""
 
@@ -41,6 +68,10 @@ class Issuer(Closed):
         default=None, description="where its metadata is, if not at a well-known place below `issuer` (OpenID Connect, RFC 8414)"
     )
     tls_ca: Path | None = Field(default=None, description="certificates (PEM) to trust for its servers, instead of the system's")
+    introspection: Introspection | None = Field(
+        default=None,
+        description="its opaque tokens are introspected; for one issuer only, since nothing else tells whose they are",
+    )
     groups_claim: str = Field(default="groups", description="claim that holds the subject's groups, by name or JSON pointer")
     scopes_claim: str = Field(default="scope", description="claim that holds the scopes")
     agent_claim: str = Field(default="client_id", description="claim that names the OAuth client")
@@ -65,8 +96,10 @@ class Issuer(Closed):
     def one_source(self) -> "Issuer":
         if self.jwks_url is not None and self.jwks_file is not None:
             raise ValueError("name one of `jwks_url` and `jwks_file`, or neither to have the keys discovered")
-        if self.jwks_file is not None and self.discovery_url is not None:
+        if self.jwks_file is not None and self.discovery_url is not None and self.introspection is None:
             raise ValueError("`jwks_file` and `discovery_url` do not go together: the keys are in the file")
+        if urlsplit(self.issuer).scheme == "http" and not loopback(urlsplit(self.issuer).hostname or ""):
+            raise ValueError("`issuer` must not be http:// beyond loopback")
         return self
 
 
@@ -96,3 +129,13 @@ class IdentitySettings(Closed):
     def ways(self) -> bool:
         """Whether there is any way to authenticate."""
         return bool(self.api_keys or self.key_file or self.issuers)
+
+    @model_validator(mode="after")
+    def one_of_each(self) -> "IdentitySettings":
+        names = [each.issuer for each in self.issuers]
+        twice = sorted({each for each in names if names.count(each) > 1})
+        if twice:
+            raise ValueError(f"issuers: two have the name {twice[0]}")
+        if sum(each.introspection is not None for each in self.issuers) > 1:
+            raise ValueError("issuers: only one may have `introspection`: an opaque token does not say whose it is")
+        return self
