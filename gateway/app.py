@@ -19,7 +19,7 @@ from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.operations import Check, Operations
 from gateway.adapters.sessions import MemorySessions, SessionLimits
 from gateway.adapters.tasks import Tasks
-from gateway.assembly import backends, identity, keys, listening, policy, whole
+from gateway.assembly import backends, identity, keys, listening, policy, whole, workloads
 from gateway.audit_record import Changed, Fetch, Record, Refused, Started, Who
 from gateway.catalog.merge import TYPES
 from gateway.errors import WIRE, Kind, Unrecorded
@@ -56,7 +56,10 @@ class Gateway:
         self._tokens = identity.access_tokens(settings.identity.issuers)
         self._metrics.register(self._tokens.figures())
         self._keys = keys.WorkloadKeys(settings, self._keys_told)
-        self._authenticator = identity.authenticator(settings, self._tokens, self._keys.method, rooms, public_url)
+        self._strangers = workloads.strangers(settings, self._metrics.failed_login)
+        self._authenticator = identity.authenticator(
+            settings, self._tokens, self._keys.method, rooms, public_url, self._strangers
+        )
         self._decider = policy.decider(settings, self._policy_told)
         info = backends.client_info(settings)
         self._backends = backends.backends(settings, self._backend_told)
@@ -71,25 +74,8 @@ class Gateway:
         self._sessions = MemorySessions(SessionLimits(limits.sessions_per_caller, limits.sessions_in_all, limits.session_idle_s))
         self._concurrency = Concurrency({"exchanges": limits.exchanges_per_caller, "streams": limits.streams_per_caller})
         self._standings = Standings(self._authenticator.still_good, lambda: self._decider.revision)
-        ports = Ports(
-            decider=self._decider,
-            backends=self._backends,
-            catalogs=self._catalogs,
-            limiter=MemoryLimiter(),
-            audit=self._audit,
-            meter=self._metrics,
-            memory=ListMemory(),
-            list_turns=asyncio.Semaphore(settings.opa.lists_at_once),
-            kept_lists=KeptLists(),
-            redactors=Redactors(secrets.token_bytes(32)),
-            validators=Validators(),
-            standings=self._standings,
-            server_info=info,
-            cursor_key=secrets.token_bytes(32),
-            bounds=Bounds(limits.list_page_items, limits.subscriptions_per_stream, limits.held_notices),
-        )
         door = Door(
-            ports=ports,
+            ports=self._ports(info),
             authenticator=self._authenticator,
             sessions=self._sessions,
             concurrency=self._concurrency,
@@ -105,6 +91,27 @@ class Gateway:
         documents = metadata.documents(listening.resources(settings, public_url))
         self.front = routes(endpoints, documents, self._refused, listening.threshold(settings))
         self.operations = Operations(metrics=self._metrics.exposition, checks=self.checks)
+
+    def _ports(self, info: JsonObject) -> Ports:
+        """What the pipeline gets. `info`: what the gateway says of itself."""
+        limits = self._settings.limits
+        return Ports(
+            decider=self._decider,
+            backends=self._backends,
+            catalogs=self._catalogs,
+            limiter=MemoryLimiter(),
+            audit=self._audit,
+            meter=self._metrics,
+            memory=ListMemory(),
+            list_turns=asyncio.Semaphore(self._settings.opa.lists_at_once),
+            kept_lists=KeptLists(),
+            redactors=Redactors(secrets.token_bytes(32)),
+            validators=Validators(),
+            standings=self._standings,
+            server_info=info,
+            cursor_key=secrets.token_bytes(32),
+            bounds=Bounds(limits.list_page_items, limits.subscriptions_per_stream, limits.held_notices),
+        )
 
     async def start(self) -> None:
         """Raises `SettingsError`, `AuditBusy` or `Unrecorded`.
@@ -130,6 +137,7 @@ class Gateway:
             {
                 "sessions": partial(len, self._sessions),
                 "streams": partial(len, self._listeners),
+                "limited_sources": self._strangers.failed_logins.limited,
                 "audit_ok": lambda: float(self._audit.state().ok),
             }
         )

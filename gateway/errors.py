@@ -17,6 +17,7 @@ class Kind(Enum):
 
     FORBIDDEN_ORIGIN = "forbidden_origin"
     UNAUTHENTICATED = "unauthenticated"
+    TOO_MANY_LOGINS = "too_many_logins"
     FORBIDDEN_SURFACE = "forbidden_surface"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     NO_SUCH_ENDPOINT = "no_such_endpoint"
@@ -70,6 +71,7 @@ WIRE: Mapping[Kind, Wire] = MappingProxyType(
     {
         Kind.FORBIDDEN_ORIGIN: _both(-32600, 403),
         Kind.UNAUTHENTICATED: _both(-32600, 401),
+        Kind.TOO_MANY_LOGINS: _both(LIMITED_CODE, 429),
         Kind.FORBIDDEN_SURFACE: _both(DENIED_CODE, 403),
         Kind.INSUFFICIENT_SCOPE: _both(DENIED_CODE, 403),
         Kind.NO_SUCH_ENDPOINT: _both(-32600, 404),

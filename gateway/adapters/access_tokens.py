@@ -58,6 +58,10 @@ class AccessTokens:
     def recognises(self, token: str) -> bool:
         return tokens.recognises(token)
 
+    def at_once(self, token: str, *, now_s: float) -> bool:
+        known = self._remembered.get(hashlib.sha256(token.encode()).digest())
+        return known is not None and now_s < known.until_s and known.keys is known.ring.keys
+
     async def verified(self, token: str, *, resource: str, now_s: float) -> Grant:
         digest = hashlib.sha256(token.encode()).digest()
         known = self._remembered.get(digest)

@@ -1,14 +1,18 @@
 """The port `Authenticator`: the first method that recognises the credential decides, and nobody is let in by default.
 
 Without a credential a caller is anonymous where the surface says so, and refused everywhere else; a credential that was
-sent and does not verify is refused on every surface.
+sent and does not verify is refused on every surface. Where a token and a client certificate come together, the token names
+the caller. From an address whose logins fail and fail, nothing is verified any more that costs anything to verify.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.adapters.certificates import Certificates
+from gateway.adapters.failed_logins import UNCOUNTED, FailedLogins
 from gateway.adapters.proofs import Proofs
 from gateway.errors import Kind, Refusal
 from gateway.identity import api_keys
@@ -21,6 +25,8 @@ from gateway.model import Caller, Presented
 UNBLAMED = frozenset({"keys_unavailable", "issuer_unavailable", "issuer_busy", "proofs_full"})
 """The credential may be good: clients must not throw it away."""
 
+WITHOUT_TOKEN = frozenset({"no_credential", "client_certificate"})  # there is no token to blame (RFC 6750 3.1)
+
 OF_THE_PROOF = frozenset({"proof", "proof_replayed"})
 WANTS_DPOP = OF_THE_PROOF | {"bound", "unbound", "proofs_full"}
 
@@ -29,6 +35,10 @@ class Method(Protocol):
     """One way to show who one is."""
 
     def recognises(self, token: str) -> bool: ...
+
+    def at_once(self, token: str, *, now_s: float) -> bool:
+        """Whether verifying `token` takes no signature and no question to an issuer: a key, or one verified a moment ago."""
+        ...
 
     async def verified(self, token: str, *, resource: str, now_s: float) -> Grant:
         """`resource`: the canonical URI of the surface it was sent to. Raises `Rejected`.
@@ -54,6 +64,9 @@ class ApiKeys:
     def recognises(self, token: str) -> bool:
         return api_keys.recognises(token)
 
+    def at_once(self, token: str, *, now_s: float) -> bool:
+        return True
+
     async def verified(self, token: str, *, resource: str, now_s: float) -> Grant:
         return api_keys.verified(token, self._keys, now_s=now_s)
 
@@ -71,6 +84,14 @@ class SurfaceAccess:
     resource_metadata: str | None = None  # URL of the document that says which servers those are; None: there are none
 
 
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """What is held ready for those who send no token, and for those who send wrong ones."""
+
+    certificates: Certificates | None = None  # None: a certificate alone names nobody
+    failed_logins: FailedLogins = field(default_factory=lambda: FailedLogins(0))
+
+
 class Front:
     """Implements `Authenticator` over a list of methods."""
 
@@ -81,27 +102,34 @@ class Front:
         *,
         end_user_header: str = "X-End-User",
         proofs: Proofs | None = None,
+        strangers: Strangers | None = None,
         clock_s: Callable[[], float] = time.time,
     ) -> None:
         self._methods = tuple(methods)
         self._surfaces = dict(surfaces)
         self._end_user_header = end_user_header
         self._proofs = proofs or Proofs()
+        strangers = strangers or Strangers()
+        self._certificates, self._failed_logins = strangers.certificates, strangers.failed_logins
         self._clock_s = clock_s
         self._dpop_algorithms = sorted(self._proofs.rules.algorithms)
 
     async def authenticate(self, presented: Presented, *, surface: str) -> Caller:
         """See the port. Whether the caller may use the surface is asked next, when it is known by name (`check_surface`)."""
         access = self._surfaces.get(surface, SurfaceAccess())
+        wait_s = self._failed_logins.wait_s(presented.peer_ip)
         shown = None
         try:
             shown = sent(presented.headers)
-            grant = await self._grant(shown, presented, access)
+            grant = await self._grant(shown, presented, access, limited=wait_s > 0)
             grant = as_end_user(grant, presented.headers, header=self._end_user_header)
             if grant.subject.identity.issuer == CANARY_ISSUER:
                 raise Rejected("issuer", "The token's issuer is not trusted here.")
         except Rejected as rejected:
-            blamed = rejected.cause not in UNBLAMED and rejected.cause != "no_credential"
+            if wait_s > 0 and rejected.cause not in UNCOUNTED:
+                raise _too_many(wait_s) from rejected
+            self._failed_logins.failed(presented.peer_ip, rejected.cause)
+            blamed = rejected.cause not in UNBLAMED and rejected.cause not in WITHOUT_TOKEN
             raise self._refusal(rejected, access, blamed=blamed) from rejected
         # an asserted user's request came with the workload's token, which nobody may take for the user's
         token = shown.token if shown is not None and grant.subject.authentication == "jwt" else None
@@ -113,16 +141,22 @@ class Front:
         """See the port. A caller without a credential stays as long as the surface lets such in."""
         if not caller.credential:
             return self._surfaces.get(surface, SurfaceAccess()).anonymous
+        if self._certificates is not None and self._certificates.still_good(caller):
+            return True
         return any(method.still_good(caller, surface, now_s=self._clock_s()) for method in self._methods)
 
-    async def _grant(self, shown: Sent | None, presented: Presented, access: SurfaceAccess) -> Grant:
+    async def _grant(self, shown: Sent | None, presented: Presented, access: SurfaceAccess, *, limited: bool) -> Grant:
         if shown is None:
+            if presented.certificate is not None and self._certificates is not None:
+                return self._certificates.verified(presented.certificate, now_s=self._clock_s())
             if access.anonymous:
                 return Grant(ANONYMOUS)
             raise Rejected("no_credential", "Authenticate: send an Authorization header with a bearer token or an API key.")
         for method in self._methods:
             if method.recognises(shown.token):
                 now_s = self._clock_s()
+                if limited and not method.at_once(shown.token, now_s=now_s):
+                    raise Rejected("too_many_failures", "Nothing is verified for this address at the moment.")
                 grant = await method.verified(shown.token, resource=access.resource, now_s=now_s)
                 self._proofs.check(grant, shown, presented, resource=access.resource, now_s=now_s)
                 return grant
@@ -140,3 +174,13 @@ class Front:
             dpop_algorithms=algorithms,
         )
         return Refusal(Kind.UNAUTHENTICATED, rejected.message, cause=rejected.cause, headers={"WWW-Authenticate": said})
+
+
+def _too_many(wait_s: float) -> Refusal:
+    seconds = math.ceil(wait_s)
+    return Refusal(
+        Kind.TOO_MANY_LOGINS,
+        f"Too many logins from this address have failed: come back in {seconds} s.",
+        cause="too_many_failures",
+        headers={"Retry-After": str(seconds)},
+    )

@@ -132,6 +132,9 @@ class Introspection:
     def recognises(self, token: str) -> bool:
         return not tokens.recognises(token) or (self._terms.jwts and self._names_us(token))
 
+    def at_once(self, token: str, *, now_s: float) -> bool:
+        return self._kept(_digest(token), now_s) is not None
+
     async def verified(self, token: str, *, resource: str, now_s: float) -> Grant:
         digest = _digest(token)
         answer = self._kept(digest, now_s) or await self._asked(token, digest, now_s)

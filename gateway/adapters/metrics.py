@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.registry import Collector
 
 from gateway.errors import BACKEND_CAUSES, UNDECIDED_CAUSES, Kind
+from gateway.identity.grant import REJECTED_CAUSES
 
 Metric = TypeVar("Metric", Counter, Histogram)
 
@@ -67,6 +68,8 @@ class Metrics:
         }
         rejected = Counter("mcp_gateway_rejected", "Messages refused before any decision", ("kind",), registry=registry)
         self._rejected = _bound(rejected, (*(kind.value for kind in Kind), OTHER))
+        failed = Counter("mcp_gateway_failed_logins", "Credentials that did not verify", ("cause",), registry=registry)
+        self._failed_logins = _bound(failed, (*sorted(REJECTED_CAUSES), OTHER))
         missing = Counter(
             "mcp_gateway_list_missing", "Lists that went out without this backend's part", ("backend",), registry=registry
         )
@@ -112,6 +115,9 @@ class Metrics:
     def rejected(self, *, kind: str) -> None:
         _known(self._rejected, kind).inc()
 
+    def failed_login(self, cause: str) -> None:
+        _known(self._failed_logins, cause).inc()
+
     def missing(self, *, backend: str) -> None:
         _known(self._missing, backend).inc()
 
@@ -139,6 +145,9 @@ class StateGauges:
             "mcp_gateway_policy_rejections", "Policy sets that were refused when loaded", registry=registry
         )
         self._opa_restarts = Counter("mcp_gateway_opa_restarts", "OPA processes that died and were replaced", registry=registry)
+        self._limited_sources = Gauge(
+            "mcp_gateway_limited_sources", "Addresses refused for their failed logins", registry=registry
+        )
         self._audit_ok = Gauge("mcp_gateway_audit_writable", "1: the audit log takes records", registry=registry)
         self._audit_failures = Gauge("mcp_gateway_audit_refused_records", "Records refused since the start", registry=registry)
         self._sessions = Gauge("mcp_gateway_sessions", "Open legacy sessions", registry=registry)
@@ -165,8 +174,9 @@ class StateGauges:
         self._opa_restarts.inc()
 
     def watch(self, readings: Mapping[str, Callable[[], float]]) -> None:
-        """Figures read at each scrape: audit_ok, audit_refused_records, sessions, streams, exchanges_in_flight."""
+        """Figures read at each scrape, by their names below."""
         gauges = {
+            "limited_sources": self._limited_sources,
             "audit_ok": self._audit_ok,
             "audit_refused_records": self._audit_failures,
             "sessions": self._sessions,

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from gateway.adapters.authenticator import ApiKeys, Front, SurfaceAccess
+from gateway.adapters.authenticator import ApiKeys, Front, Strangers, SurfaceAccess
 from gateway.adapters.proofs import ProofBounds, Proofs
+from gateway.assembly import workloads
 from gateway.assembly.issuers import Issuers
 from gateway.front.endpoint import Room
 from gateway.identity.challenge import surface_path
@@ -25,7 +26,9 @@ def access_tokens(issuers: Sequence[Issuer]) -> Issuers:
         raise SettingsError(f"identity.issuers: {error}") from error
 
 
-def authenticator(settings: Settings, tokens: Issuers, keys: ApiKeys, rooms: Iterable[Room], public_url: str) -> Front:
+def authenticator(
+    settings: Settings, tokens: Issuers, keys: ApiKeys, rooms: Iterable[Room], public_url: str, strangers: Strangers
+) -> Front:
     """Raises `SettingsError`."""
     surfaces = {
         room.surface: SurfaceAccess(
@@ -37,7 +40,7 @@ def authenticator(settings: Settings, tokens: Issuers, keys: ApiKeys, rooms: Ite
         for room in rooms
     }
     header = settings.identity.end_user_header
-    return Front((keys, *tokens.methods), surfaces, end_user_header=header, proofs=_proofs(settings))
+    return Front((keys, *tokens.methods), surfaces, end_user_header=header, proofs=_proofs(settings), strangers=strangers)
 
 
 def check_public_url(settings: Settings) -> None:
@@ -79,4 +82,6 @@ def _trusted(issuer: Issuer) -> TrustedIssuer:
         any_typ=issuer.any_typ,
         optional_claims=frozenset(issuer.missing_claims_allowed),
         dpop=issuer.dpop,
+        subject_type=issuer.subject_type,
+        workloads=tuple(workloads.trusted(each) for each in issuer.workloads),
     )

@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from gateway.adapters.audit.log import AuditLog, AuditSpec
-from gateway.assembly import backends, identity, keys, listening, policy
+from gateway.assembly import backends, identity, keys, listening, policy, workloads
 from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
 
@@ -17,6 +17,7 @@ def check(settings: Settings) -> None:
     checks: list[Callable[[], object]] = [partial(listening.check_tls, settings)]
     checks += [
         partial(keys.WorkloadKeys, settings),
+        partial(workloads.certificates, settings),
         *(partial(identity.access_tokens, [each]) for each in settings.identity.issuers),
     ]
     checks += [partial(identity.access_tokens, settings.identity.issuers), partial(identity.check_public_url, settings)]

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from gateway.identity.binding import confirmation
 from gateway.identity.grant import RESERVED_PREFIX, Grant, Rejected
 from gateway.identity.tokens import TrustedIssuer, time_s
+from gateway.identity.workloads import TrustedWorkloads, expecting
 from gateway.model import Identity, Json, JsonObject, Subject
 
 MAX_ID_CHARS = 1024
 MAX_ACTORS = 8
+NOTHING_MORE = TrustedWorkloads("any")  # than what the token says
 
 
 def granted(claims: Mapping[str, Json], rules: TrustedIssuer, *, expires_at_s: float) -> Grant:
@@ -22,18 +24,32 @@ def granted(claims: Mapping[str, Json], rules: TrustedIssuer, *, expires_at_s: f
     bound_to = confirmation(claims["cnf"]) if "cnf" in claims else None
     if bound_to is None and rules.dpop == "required":
         raise Rejected("unbound", "Only tokens that are bound to a key are accepted here: ask for one with a DPoP proof.")
+    # RFC 9068 section 2.2: where no resource owner is involved, `sub` names the client itself
+    workload = rules.subject_type == "workload" or subject_id == agent_id
+    trusted = _expected(subject_id, rules) if workload else NOTHING_MORE
     subject = Subject(
-        # RFC 9068 section 2.2: where no resource owner is involved, `sub` names the client itself
-        type="workload" if subject_id == agent_id else "user",
+        type="workload" if workload else "user",
         identity=Identity(rules.issuer, subject_id),
         authentication="jwt",
-        groups=_words(claims, rules.groups_claim, separated=False),
-        scopes=_words(claims, rules.scopes_claim, separated=True),
+        groups=(*_words(claims, rules.groups_claim, separated=False), *trusted.groups),
+        scopes=(*_words(claims, rules.scopes_claim, separated=True), *trusted.scopes),
         claims={name: value for name in rules.claims if (value := _at(claims, name)) is not None},
         assurance=_assurance(claims),
         actors=_actors(claims.get("act"), rules.issuer),
     )
-    return Grant(subject, agent_id, None, expires_at_s, confirmation=bound_to)
+    agent_id = agent_id or (subject_id if workload else None)
+    users = trusted.users(subject_id)
+    return Grant(subject, agent_id, trusted.surfaces, expires_at_s, users, confirmation=bound_to)
+
+
+def _expected(subject_id: str, rules: TrustedIssuer) -> TrustedWorkloads:
+    """What the workload may besides what its token says. Raises `Rejected`."""
+    if not rules.workloads:
+        return NOTHING_MORE
+    rule = expecting(subject_id, rules.workloads)
+    if rule is None:
+        raise Rejected("workload", "The token stands for a workload that is not expected here.")
+    return rule
 
 
 def _name(claims: Mapping[str, Json], name: str) -> str | None:

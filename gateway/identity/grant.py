@@ -39,6 +39,9 @@ REJECTED_CAUSES = frozenset(
         "issuer_unavailable",  # the issuer could not be asked about an opaque token: not the caller's fault
         "issuer_busy",  # nor is this: it is asked about too many tokens at the moment
         "keys_unavailable",  # the issuer's keys could not be had: not the caller's fault
+        "workload",  # the token stands for a workload that no rule expects
+        "client_certificate",  # the connection's certificate names no workload that is expected here, or is not valid now
+        "too_many_failures",  # of this address, so nothing more of it is verified for a while
         "end_user",  # it named an end user and may not, or named none that can be read
     }
 )

@@ -12,6 +12,7 @@ from gateway.identity import jws
 from gateway.identity.grant import Rejected, refuse_reserved
 from gateway.identity.resource import normalised
 from gateway.identity.signing_keys import ALGORITHMS, KeySet, candidates
+from gateway.identity.workloads import TrustedWorkloads
 from gateway.model import Json, JsonObject
 
 OWN_KEY_HEADERS = ("jku", "x5u", "jwk", "x5c")  # a token that brings its key proves nothing
@@ -21,6 +22,7 @@ _LATEST_S = 2**53  # beyond it is no date
 
 OptionalClaim = Literal["iat", "jti", "client_id"]
 Dpop = Literal["accepted", "announced", "required"]
+SubjectType = Literal["auto", "workload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class TrustedIssuer:
     any_typ: bool = False  # RFC 9068 wants `at+jwt`; not every provider says so
     optional_claims: frozenset[OptionalClaim] = frozenset()  # those a provider leaves out; `client_id` is the agent's claim
     dpop: Dpop = "accepted"
+    subject_type: SubjectType = "auto"
+    workloads: tuple[TrustedWorkloads, ...] = ()  # of tokens that stand for workloads: those that may come; (): every one
 
     def __post_init__(self) -> None:
         refuse_reserved(self.issuer)

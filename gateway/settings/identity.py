@@ -52,6 +52,36 @@ class Introspection(Closed):
     timeout_s: Seconds = Field(default=5, le=30, description="an answer must have arrived within this time")
 
 
+class TrustedWorkload(Closed):
+    """Workloads that may come, by their names, and what each may."""
+
+    name: str = Field(
+        min_length=1,
+        description="the workload's name, where `*` stands for a segment or a part of one (no `/`, no `:`), and `/**` or `:**`"
+        " at the end for the rest; the first entry that fits counts",
+    )
+    groups: tuple[str, ...] = Field(default=(), description="groups of the subject, besides those that its token says")
+    scopes: tuple[str, ...] = Field(default=(), description="scopes of the subject, besides those that its token says")
+    surfaces: tuple[SurfaceName, ...] | None = Field(default=None, description="surfaces it is good for; default: every one")
+    names_users: bool = Field(default=False, description="trusted to name its end user in the header `identity.end_user_header`")
+    user_groups: tuple[str, ...] = Field(default=(), description="groups of the users that it names")
+    user_issuer: str | None = Field(default=None, description="issuer of those users; default: urn:workload:<the whole name>")
+
+
+class CertifiedWorkload(TrustedWorkload):
+    """Workloads that come with a client certificate; the name is its one URI, such as a SPIFFE id."""
+
+    issuer: str | None = Field(
+        default=None, description="issuer of the subject; default: scheme and authority of the URI, for SPIFFE the trust domain"
+    )
+
+
+class Mtls(Closed):
+    """Workloads known by their client certificate alone; `listen.tls_client_ca` verifies it."""
+
+    trusted: tuple[CertifiedWorkload, ...] = Field(min_length=1, description="whose certificates count")
+
+
 class Issuer(Closed):
     """A trusted issuer of JWT access tokens (RFC 9068). A token is for the surface whose URL its `aud` names."""
 
@@ -92,6 +122,15 @@ class Issuer(Closed):
         " `required`: so they do, and a token that is bound to no key is refused",
     )
 
+    subject_type: Literal["auto", "workload"] = Field(
+        default="auto",
+        description="whom its tokens stand for: `auto`: a workload where `sub` names the client itself (RFC 9068 2.2), otherwise"
+        " a user; `workload`: always a workload, as with Kubernetes, GitHub Actions or SPIFFE",
+    )
+    workloads: tuple[TrustedWorkload, ...] = Field(
+        default=(), description="of tokens that stand for workloads only these count, by their `sub`; default: every one"
+    )
+
     @model_validator(mode="after")
     def one_source(self) -> "Issuer":
         if self.jwks_url is not None and self.jwks_file is not None:
@@ -124,11 +163,14 @@ class IdentitySettings(Closed):
     )
     issuers: tuple[Issuer, ...] = Field(default=(), description="issuers of access tokens")
     dpop: Dpop = Dpop()
-    end_user_header: str = Field(default="X-End-User", description="header in which a trusted workload names its end user")
+    mtls: Mtls | None = Field(default=None, description="workloads known by their client certificate alone")
+    end_user_header: str = Field(
+        default="X-End-User", description="header in which a trusted workload names its end user (Arcade: Arcade-User-ID)"
+    )
 
     def ways(self) -> bool:
         """Whether there is any way to authenticate."""
-        return bool(self.api_keys or self.key_file or self.issuers)
+        return bool(self.api_keys or self.key_file or self.issuers or self.mtls)
 
     @model_validator(mode="after")
     def one_of_each(self) -> "IdentitySettings":

@@ -104,6 +104,11 @@ class Limits(Closed):
     max_headers: Count = Field(default=100, description="most header lines of a request")
     max_headers_bytes: Count = Field(default=32 * 1024, description="most bytes of all header lines together")
     body_timeout_s: Seconds = Field(default=30, description="a body must have arrived within this time")
+    failed_logins_per_minute: int = Field(
+        default=20,
+        ge=0,
+        description="after so many from an address (a /64 of IPv6) nothing more is verified until the minute is over; 0: always",
+    )
     exchanges_per_caller: Count = Field(default=64, description="concurrent exchanges of one caller")
     streams_per_caller: Count = Field(default=16, description="open subscription streams of one caller")
     sessions_per_caller: Count = Field(default=32, description="legacy sessions of one caller")

@@ -99,14 +99,19 @@ class Settings(Closed):
             if "offline_access" in surface.scopes:
                 yield f"surfaces.{name}.scopes: offline_access is between a client and its authorization server: leave it out"
             if not (surface.anonymous or self.identity.ways()):
-                ways = "add identity.api_keys, key_file or issuers, or say `anonymous: true`"
+                ways = "add identity.api_keys, key_file, issuers or mtls, or say `anonymous: true`"
                 yield f"surfaces.{name} has no way to authenticate: {ways}"
 
     def _key_mistakes(self) -> Iterator[str]:
-        for key in self.identity.api_keys:
-            unknown = set(key.surfaces or ()) - set(self.surfaces)
+        named = {f"api_keys {key.id}": key.surfaces for key in self.identity.api_keys}
+        for issuer in self.identity.issuers:
+            named |= {f"issuers {issuer.issuer}: workloads {each.name}": each.surfaces for each in issuer.workloads}
+        if self.identity.mtls is not None:
+            named |= {f"mtls.trusted {each.name}": each.surfaces for each in self.identity.mtls.trusted}
+        for place, surfaces in named.items():
+            unknown = set(surfaces or ()) - set(self.surfaces)
             if unknown:
-                yield f"identity.api_keys {key.id}: no surface {', '.join(sorted(unknown))}"
+                yield f"identity.{place}: no surface {', '.join(sorted(unknown))}"
 
     def _listen_mistakes(self) -> Iterator[str]:
         listen = self.listen

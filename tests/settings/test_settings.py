@@ -58,7 +58,7 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
         ),
         pytest.param(
             "backends: {crm: {url: 'http://x/mcp'}}",
-            "settings: surfaces.default has no way to authenticate: add identity.api_keys, key_file or issuers, "
+            "settings: surfaces.default has no way to authenticate: add identity.api_keys, key_file, issuers or mtls, "
             "or say `anonymous: true`",
             id="open_by_mistake",
         ),
