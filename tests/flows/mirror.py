@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from pytest_httpserver import HTTPServer
@@ -18,6 +18,7 @@ from werkzeug import Request, Response
 
 OWN_HEADERS = ("Authorization", "X-MCP-Gateway-Assertion")
 NEVER = ("Cookie", "X-End-User", "Forwarded", "X-Forwarded-For")
+LONGEST_S = 30.0
 PROMPTS = ("only_ann", "only_bob", "only_cy")
 
 
@@ -30,10 +31,14 @@ class Mirror:
         self.wrongs: list[str] = []
         self.added: dict[int, list[str]] = defaultdict(list)  # session -> further tools
         self.description = "Says who you are."
+        self.flowing = Event()  # cleared: lists hang
+        self.flowing.set()
         self._numbers = count(1)
         self._lock = Lock()
 
     def answer(self, request: Request) -> Response:
+        if b"/list" in request.data:
+            self.flowing.wait(LONGEST_S)
         with self._lock:
             self.wrongs += [f"{name} crossed" for name in NEVER if name in request.headers]
             if request.method == "GET":

@@ -4,6 +4,7 @@ Two subjects with tokens of their own and three behind one workload, in any orde
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.faults.stage import full
 from tests.flows.issuer import Issuer
 from tests.flows.mirror import Mirror, mirror
 from tests.flows.running import META, MODERN, TESTERS, Http, Running, gateway, granting, said, soon
@@ -57,7 +59,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     callers = {"desk": {"groups": TESTERS, "type": "workload", "names_users": True, "user_groups": TESTERS}}
     told: dict[str, Any] = {
         "identity": {"issuers": [issuer.setting]},
-        "catalog": {"refresh_s": 0.5},  # so that lists are fetched again in the middle of things
+        "catalog": {"refresh_s": 0.5, "scope_wait_s": 2},  # so that lists are fetched again in the middle of things
         "limits": {"list_page_items": 2},
     }
     with mirror() as (seen, url), ExitStack() as stopping:
@@ -215,6 +217,38 @@ def test_before_a_backend_is_asked_as_a_subject_that_is_recorded(place: Place) -
     ]
     fetched, _, listed, *_ = lines
     assert (fetched["backend"], fetched["agent"], fetched["subject"]) == ("desk", listed["agent"], listed["subject"])
+
+
+def test_what_cannot_be_recorded_is_not_asked_for_as_a_subject(place: Place) -> None:
+    with place.client("desk for bob") as known, place.client("desk for nora") as new:
+        (number,) = {int(each["uri"].rsplit("/", 2)[1]) for each in pages(known, "resources/list", "resources", "modern")}
+        sessions = len(place.seen.methods)
+        with full(place.running):
+            asked = place.seen.methods[number].count("resources/list")
+            for http in (known, new):
+                for method in ("resources/list", "tools/list"):
+                    error = said(http.modern(method))["error"]
+                    assert error["message"] == "The audit log cannot be written, so nothing was done."
+            assert place.seen.methods[number].count("resources/list") == asked
+        assert len(place.seen.methods) == sessions, "nor was a session begun as somebody who is new"
+        soon(lambda: len(said(new.modern("tools/list")).get("result", {}).get("tools", ())) == 2)
+
+
+def test_a_backend_that_hangs_costs_a_new_subject_one_bounded_wait_and_nobody_a_handshake(place: Place) -> None:
+    with place.client("desk for eve") as eve, place.client("desk for ann") as ann:
+        before = pages(ann, "tools/list", "tools", "modern")
+        place.seen.flowing.clear()
+        try:
+            begun_s = time.monotonic()
+            assert "result" in said(eve.modern("server/discover"))
+            eve.begin()
+            assert time.monotonic() - begun_s < 1.0
+            assert said(eve.modern("tools/list"))["result"]["_meta"]["mcp-gateway/missing"] == ["desk"]
+            assert 1.9 < time.monotonic() - begun_s < 5.0
+            assert pages(ann, "tools/list", "tools", "modern") == before  # as long as it may be stale
+        finally:
+            place.seen.flowing.set()
+        soon(lambda: "mcp-gateway/missing" not in said(eve.legacy("tools/list"))["result"].get("_meta", {}))
 
 
 def heard(stream: Iterator[str], method: str) -> dict[str, Any]:
