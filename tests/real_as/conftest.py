@@ -1,6 +1,7 @@
+import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import pytest
 import trustme
 
+from examples.demo.stack import first_line, started
 from tests.flows.running import Running
 from tests.real_as.house import house
-from tests.real_as.provider import HERE, Provider, provider, service
+from tests.real_as.provider import EXCHANGE, HERE, Provider, provider, service
 from tools import node as node_packages
 
 
@@ -21,6 +23,7 @@ class Town:
     provider: Provider
     gateway: Running
     workload: tuple[str, str]
+    behind: Mapping[str, str]  # guarded servers, by the way in which the gateway comes to them
 
     def token(self, scope: str = "deploy:read", resource: str | None = None) -> str:
         """The workload's, by client credentials."""
@@ -53,18 +56,25 @@ def town(node: str, authority: trustme.CA, tmp_path_factory: pytest.TempPathFact
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     with founded(node, folder, trusts=folder / "ca.pem") as town:
         yield town
-        assert "Traceback" not in town.gateway.log
+        written = town.gateway.log + "".join(map(str, town.gateway.audit()))
+        assert "Traceback" not in written
+        assert not re.search(r"eyJ[\w-]{16}", written), "a token stands in the log or in the audit"
 
 
 @contextmanager
-def founded(
-    node: str, folder: Path, *, provider_up: bool = True, trust: Mapping[str, Any] | None = None, **told: Any
-) -> Iterator[Town]:
-    """A town of its own. `trust`: what the gateway is told of the provider besides its name; `told`: what the provider is."""
-    workload = ("nightly", secrets.token_urlsafe(32))
-    clients = [service(workload[0], "client_credentials", secret=workload[1]), *told.pop("clients", [])]
-    with provider(node, folder / "provider", clients=clients, **told) as issuer:
+def founded(node: str, folder: Path, *, provider_up: bool = True, behind: tuple[str, ...] = (), **told: Any) -> Iterator[Town]:
+    """A town of its own. `told`: what the provider is told besides (provider.py)."""
+    workload, own = ("nightly", secrets.token_urlsafe(32)), ("gateway", secrets.token_urlsafe(32))
+    clients = [service(*workload, "client_credentials"), service(*own, "client_credentials", EXCHANGE)]
+    with ExitStack() as stopping:
+        issuer = stopping.enter_context(provider(node, folder / "provider", clients=clients, introspects=own[0], **told))
+        urls = {name: _guarded(name, folder, issuer, stopping) for name in behind}
         if not provider_up:
             issuer.kill()
-        with house(folder / "gateway", issuer, trust=trust) as gateway:
-            yield Town(issuer, gateway, workload)
+        yield Town(issuer, stopping.enter_context(house(folder / "gateway", issuer, own, urls)), workload, urls)
+
+
+def _guarded(name: str, folder: Path, issuer: Provider, stopping: ExitStack) -> str:
+    log = folder / f"{name}.log"
+    asked = ["-m", "tests.real_as.guarded", "--issuer", issuer.issuer, "--jwks", f"{issuer.issuer}/jwks"]
+    return f"http://127.0.0.1:{first_line(started(asked, log, stopping), log, 'port').split()[1]}/mcp"

@@ -8,28 +8,42 @@ from typing import Any
 import httpx2
 
 from examples.demo.stack import first_line, started
-from tests.flows.running import ACCEPT, META, MODERN, PATIENCE_S, Running, gateway, said
-from tests.real_as.provider import Provider, free_port
+from tests.flows.running import ACCEPT, META, MODERN, PATIENCE_S, Running, gateway, granting, said
+from tests.real_as.provider import Provider
 
 DEPLOY = {"service": "web", "environment": "staging", "version": "1.4.2"}
 
 
 @contextmanager
-def house(folder: Path, issuer: Provider, *, trust: Mapping[str, Any] | None = None, **settings: Any) -> Iterator[Running]:
-    """Ready, ended with the block. `trust`: what the gateway is told about the issuer besides its name."""
+def house(folder: Path, issuer: Provider, own: tuple[str, str], behind: Mapping[str, str]) -> Iterator[Running]:
+    """Ready, ended with the block. `own`: the gateway's client id and secret at the provider; `behind`: guarded servers."""
     folder.mkdir(parents=True, exist_ok=True)
+    secret = folder / "client_secret"
+    secret.write_text(own[1])
+    client = {"client_id": own[0], "client_secret": {"file": str(secret)}}
     with ExitStack() as stopping:
         log = folder / "deploy.log"
         deploy = started(["-m", "examples.demo.deploy"], log, stopping)
-        url = f"http://127.0.0.1:{first_line(deploy, log, 'port').split()[1]}/mcp"
-        port = free_port()
-        told = {
-            "listen": {"port": port},
-            "identity": {"issuers": [{"issuer": issuer.issuer, "audience": [f"http://127.0.0.1:{port}/mcp"], **(trust or {})}]},
-            "surfaces": {"default": {"scopes": ["deploy:read"]}},
-            **settings,
+        backends = {
+            "deploy": f"http://127.0.0.1:{first_line(deploy, log, 'port').split()[1]}/mcp",
+            **{name: {"url": url, "credential": _credential(name, url, issuer, client)} for name, url in behind.items()},
         }
-        yield stopping.enter_context(gateway(folder, {"deploy": url}, {}, **told))
+        introspection = {**client, "missing_allowed": ["sub"], "remember_s": 1}  # by client credentials there is no `sub`
+        told = {
+            "identity": {"issuers": [{"issuer": issuer.issuer, "introspection": introspection}]},
+            "surfaces": {
+                **{name: {"backends": ["deploy"], "scopes": ["deploy:read"]} for name in ("default", "opaque")},
+                **({"behind": {"backends": list(behind), "scopes": ["deploy:read"]}} if behind else {}),
+            },
+        }
+        policies = granting(folder, *behind)
+        yield stopping.enter_context(gateway(folder, backends, {}, policies=policies, **told))
+
+
+def _credential(name: str, url: str, issuer: Provider, client: Mapping[str, Any]) -> dict[str, Any]:
+    """As whom the gateway comes to a guarded server: each name is a way."""
+    way = {"service": "client_credentials", "exchanged": "token_exchange"}[name]
+    return {"type": way, "issuer": issuer.issuer, **client, "scopes": ["deploy:read"], "resource": url}
 
 
 class Bearer:
@@ -59,6 +73,8 @@ def text(answer: httpx2.Response) -> str:
     return content
 
 
-def refused(running: Running) -> list[tuple[int, str]]:
-    """Status and cause of every login that was refused, in the order of the audit log."""
-    return [(line["status"], line["cause"]) for line in running.audit() if line.get("kind") == "unauthenticated"]
+def refusal(answer: httpx2.Response) -> str:
+    """What a caller is told whose login is refused."""
+    assert answer.status_code == 401, (answer.status_code, answer.text)
+    message: str = said(answer)["error"]["message"]
+    return message

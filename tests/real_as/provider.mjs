@@ -20,11 +20,10 @@ const issuer = `http://127.0.0.1:${first.port}`;
 const adapter = keptIn(first.state);
 
 function resourceServer(settings, resource) {
-  const known = settings.resources.find((each) => resource.startsWith(each.prefix));
   return {
-    scope: known ? known.scope : "",
+    scope: settings.scope,
     audience: resource,
-    accessTokenFormat: known ? known.format : "jwt",
+    accessTokenFormat: settings.opaque.includes(new URL(resource).pathname) ? "opaque" : "jwt",
     accessTokenTTL: settings.token_ttl_s,
     jwt: { sign: { alg: settings.algorithm } },
   };

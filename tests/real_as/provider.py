@@ -15,11 +15,18 @@ import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.flows.running import TESTERS
+
 HERE = Path(__file__).resolve().parent
 PATIENCE_S = 15.0
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 SCOPES = "deploy:read deploy:write"
-ERIN, ANN = "erin@example.com", "ann@example.com"
-PEOPLE = {ERIN: {"groups": ["engineers"]}, ANN: {"groups": ["analysts"]}, "nightly": {"groups": ["engineers"]}}
+ERIN, ANN, VERA, WALT = (f"{name}@example.com" for name in ("erin", "ann", "vera", "walt"))
+PEOPLE = {
+    **{name: {"groups": ["engineers"]} for name in (ERIN, "nightly")},
+    ANN: {"groups": ["analysts"]},
+    **{name: {"groups": list(TESTERS)} for name in (VERA, WALT)},
+}
 
 
 def new_key(kid: str) -> dict[str, Any]:
@@ -122,7 +129,8 @@ def provider(node: str, folder: Path, *, trusts: Path | None = None, **settings:
         "cookie_key": secrets.token_urlsafe(32),
         "clients": [],
         "people": PEOPLE,
-        "resources": [{"prefix": "http://127.0.0.1:", "scope": SCOPES, "format": "jwt"}],
+        "scope": SCOPES,
+        "opaque": ["/mcp/opaque"],
         "token_ttl_s": 600,
         "registration": True,
         "metadata_documents": True,
@@ -137,7 +145,7 @@ def provider(node: str, folder: Path, *, trusts: Path | None = None, **settings:
         running.kill()
 
 
-def service(client_id: str, *grants: str, secret: str) -> dict[str, Any]:
+def service(client_id: str, secret: str, *grants: str) -> dict[str, Any]:
     """A client without a person, as the provider's administrator enters it."""
     return {
         "client_id": client_id,

@@ -7,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.flows.running import soon
 from tests.real_as.conftest import Town, founded
-from tests.real_as.house import Bearer, refused, text
+from tests.real_as.house import Bearer, refusal, text
 from tests.real_as.provider import ERIN, new_key
 
 CALLERS = 3
@@ -75,8 +74,7 @@ def test_a_rotation_fails_no_request_and_a_withdrawn_key_ends_with_the_next_set(
         assert text(client.call(town.token(), "deploy__services")) == "billing"
         town.provider.sign_with(third)  # both others are withdrawn
         assert text(client.call(town.token(), "deploy__services")) == "billing"
-        assert client.call(old, "deploy__services").status_code == 401
-    assert refused(town.gateway)[-1] == (401, "signing_key")
+        assert "signing key is not among" in refusal(client.call(old, "deploy__services"))
 
 
 def test_while_the_provider_is_down_good_tokens_pass_and_forged_ones_do_not(town: Town) -> None:
@@ -87,12 +85,11 @@ def test_while_the_provider_is_down_good_tokens_pass_and_forged_ones_do_not(town
             town.provider.kill()
             more(answered)
             assert client.call(unshown, "deploy__services").status_code == 200  # its key is known
-            assert client.call(forged(doomed), "deploy__services").status_code == 401
-            assert refused(town.gateway)[-1] == (401, "signature")
+            assert "signature is wrong" in refusal(client.call(forged(doomed), "deploy__services"))
             town.provider.settings["jwks"] = {"keys": [new_key("after"), *town.provider.settings["jwks"]["keys"]]}
             town.provider.start()  # with a new key, which it signs with from its first moment on
             assert client.call(town.token(), "deploy__services").status_code == 200
-            assert client.call(forged(town.token()), "deploy__services").status_code == 401
+            assert "signature is wrong" in refusal(client.call(forged(town.token()), "deploy__services"))
             more(answered)
         assert set(answered) == {200}
 
@@ -101,13 +98,11 @@ def test_a_gateway_that_starts_before_its_provider_refuses_until_it_is_there_and
     node: str, tmp_path: Path
 ) -> None:
     with founded(node, tmp_path, provider_up=False) as town, Bearer(town.gateway.url) as client:
-        assert client.call(foreign(town.provider.issuer), "deploy__services").status_code == 401
-        assert refused(town.gateway)[-1] == (401, "keys_unavailable")
-        readiness = f"{town.gateway.operations_url}/readyz"
-        assert town.provider.issuer in httpx2.get(readiness).text
+        assert "keys of the token's issuer cannot be had" in refusal(
+            client.call(foreign(town.provider.issuer), "deploy__services")
+        )
         town.provider.start()
-        soon(lambda: town.provider.issuer not in httpx2.get(readiness).text)
-        assert text(client.call(town.token(), "deploy__services")) == "billing"
-        assert client.call(foreign(town.provider.issuer), "deploy__services").status_code == 401
-        assert refused(town.gateway)[-1] == (401, "signing_key")
+        token = town.token()
+        soon(lambda: client.call(token, "deploy__services").status_code == 200)
+        assert "signing key is not among" in refusal(client.call(foreign(town.provider.issuer), "deploy__services"))
         assert "Traceback" not in town.gateway.log

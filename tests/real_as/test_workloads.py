@@ -1,7 +1,7 @@
 """Workloads that log in at the provider with client credentials (RFC 6749 4.4), as Kubernetes jobs and pipelines do."""
 
 from tests.real_as.conftest import Town
-from tests.real_as.house import DEPLOY, Bearer, refused, text
+from tests.real_as.house import DEPLOY, Bearer, refusal, text
 
 
 def test_a_workload_uses_the_tools_that_its_token_is_good_for(town: Town) -> None:
@@ -16,5 +16,5 @@ def test_a_workload_uses_the_tools_that_its_token_is_good_for(town: Town) -> Non
 
 def test_a_token_that_the_provider_made_for_another_resource_is_refused(town: Town) -> None:
     with Bearer(town.gateway.url) as client:
-        answer = client.call(town.token(resource="http://127.0.0.1:1/mcp"), "deploy__services")
-    assert (answer.status_code, refused(town.gateway)[-1]) == (401, (401, "audience"))
+        elsewhere = town.token(resource="http://127.0.0.1:1/mcp")
+        assert "another audience" in refusal(client.call(elsewhere, "deploy__services"))
