@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import credentials
 from bench.client import Connection, Target, checked, legacy, modern
 from bench.stack import USERS, Stack, stack
 
@@ -93,8 +94,11 @@ async def main() -> int:
         "load_before": round(load_before, 2),  # of the minute before the run: what else the machine did
         "rounds": options.rounds,
     }
-    RESULTS.write_text(json.dumps({"machine": machine, "cases": rows}, indent=1) + "\n")
+    callers = [] if options.only else await credentials.measured()
+    RESULTS.write_text(json.dumps({"machine": machine, "cases": rows, "credentials": callers}, indent=1) + "\n")
     Console(width=140).print(table(rows))
+    for each in callers:
+        print(credentials.line(each))
     print(f"written to {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
     return 0
 

@@ -148,6 +148,7 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
     "audience as numbers": (lambda: _token({**CLAIMS, "aud": [1]}), "audience"),
     "another issuer": (lambda: _token({**CLAIMS, "iss": "https://evil.example.com"}), "issuer"),
     "issuer with a slash more": (lambda: _token({**CLAIMS, "iss": ISSUER + "/"}), "issuer"),
+    "issuer as a list": (lambda: _raw('{"alg":"RS256"}', '{"iss":["a"]}'), "issuer"),
     "no issuer": (lambda: _token(_without("iss")), "issuer"),
     "the canary's issuer": (lambda: _token({**CLAIMS, "iss": "urn:mcp-gateway:canary"}), "issuer"),
     "signed by another key": (lambda: _token(key=OTHER_RSA), "signature"),
@@ -336,6 +337,20 @@ def test_the_delegation_chain_is_told_nearest_first() -> None:
         Identity(ISSUER, "agent"),
         Identity("https://other.example.com", "planner"),
     )
+
+
+def test_what_names_no_issuer_or_an_endless_key_is_told_so() -> None:
+    for token, said in (
+        (_raw('{"alg":"RS256"}', '{"iss":["a"]}'), "names no issuer"),
+        (_token(header={**HEADER, "kid": "k" * 257}), "too long"),
+    ):
+        with pytest.raises(Rejected, match=said):
+            read(token)
+
+
+def test_an_audience_is_never_nothing() -> None:
+    with pytest.raises(ValueError, match="must not be empty"):
+        TrustedIssuer(ISSUER, frozenset({""}))
 
 
 @pytest.mark.parametrize("issuer", ["urn:mcp-gateway:canary", "URN:mcp-gateway:anything", ""])
