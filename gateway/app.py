@@ -48,6 +48,7 @@ class Gateway:
     def __init__(self, settings: Settings, public_url: str) -> None:
         """`public_url`: by which clients reach it; every surface's URI begins with it."""
         self._settings = settings
+        self.certificates = listening.certificates(settings)
         rooms = [listening.room(settings, name, public_url) for name in settings.surfaces]
         self._tasks = Tasks()
         self._listeners = Listeners(self._unwatch)
@@ -130,6 +131,8 @@ class Gateway:
         await self._catalogs.start()
         await self._catalogs.started(self._settings.catalog.start_wait_s)
         self._tasks.spawn(self._upkeep(), "upkeep")
+        if self.certificates is not None:
+            self._tasks.spawn(self.certificates.watch(), "watch of the TLS files")
         self._tasks.spawn(self._standings.watch(), "what is open")
         gc.collect()
         gc.freeze()  # what the start made stays for good: no collection need look at it again
@@ -167,6 +170,8 @@ class Gateway:
         for status in self._backends.status():
             detail = f"{status.state}, era {status.era or 'unknown'}" + (f": {status.last_error}" if status.last_error else "")
             checks.append(Check(f"backend {status.name}", True, detail))
+        if self.certificates is not None and self.certificates.failure is not None:
+            checks.append(Check("tls", True, f"the newest files are not in force: {self.certificates.failure}", note=True))
         for issuer, failure in self._tokens.failures().items():
             checks.append(Check(f"issuer {issuer}", True, failure, note=True))
         if self._keys.file is not None and self._keys.file.failure is not None:

@@ -92,7 +92,8 @@ async def _serve(settings: Settings) -> None:
         listening.bound("operations", operations.host, operations.port) as operations_socket,
     ):
         gateway = Gateway(settings, listening.public_url(settings, front_socket.getsockname()[1]))
-        front = Listener(gateway.front, front_socket, listen.host, listen.tls_cert, listen.tls_key, gateway.connections())
+        tls = gateway.certificates.context if gateway.certificates is not None else None
+        front = Listener(gateway.front, front_socket, listen.host, tls, gateway.connections())
         behind = Listener(gateway.operations, operations_socket, operations.host)
         try:
             await serve(front, behind, start=gateway.start, before_end=gateway.end_streams)

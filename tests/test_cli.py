@@ -147,7 +147,9 @@ def test_every_mistake_that_shows_before_the_start_has_its_line(tmp_path: Path) 
 def test_a_file_that_is_no_certificate_is_told(tmp_path: Path) -> None:
     (tmp_path / "tls.pem").write_text("not a certificate\n")
     (line,) = refusals(settings(tmp_path, listen={"port": 0, "tls_cert": "tls.pem", "tls_key": "tls.pem"}))
-    assert line.startswith("listen.tls_cert, listen.tls_key: no certificate chain (PEM) and its private key: ")
+    assert line.startswith(
+        "listen.tls_cert, listen.tls_key: no certificate chain (PEM) and its private key, without a password: "
+    )
 
 
 def test_a_folder_that_cannot_hold_the_audit_is_told(tmp_path: Path) -> None:

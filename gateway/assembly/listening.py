@@ -2,13 +2,13 @@
 
 import ipaddress
 import socket
-import ssl
 from urllib.parse import urlsplit
 
 from gateway.front import serving
 from gateway.front.endpoint import Room
 from gateway.front.proxies import TrustedProxies
 from gateway.front.routing import Threshold
+from gateway.front.tls import Certificates, TlsFiles, UnusableTls
 from gateway.identity.challenge import metadata_url, surface_path
 from gateway.identity.metadata import ProtectedResource
 from gateway.settings.load import SettingsError
@@ -37,6 +37,7 @@ def resources(settings: Settings, public_url: str) -> dict[str, ProtectedResourc
     servers = tuple(each.issuer for each in settings.identity.issuers if each.advertise)
     if not servers:
         return {}
+    announced = any(each.dpop != "accepted" for each in settings.identity.issuers if each.advertise)
     return {
         name: ProtectedResource(
             uri=public_url + surface_path(name),
@@ -44,6 +45,8 @@ def resources(settings: Settings, public_url: str) -> dict[str, ProtectedResourc
             authorization_servers=servers,
             scopes=surface.scopes,
             documentation=surface.documentation,
+            dpop_algorithms=settings.identity.dpop.algorithms if announced else (),
+            certificate_bound=settings.listen.tls_client != "off",
         )
         for name, surface in settings.surfaces.items()
     }
@@ -59,21 +62,15 @@ def room(settings: Settings, surface: str, public_url: str) -> Room:
     )
 
 
-def check_tls(settings: Settings) -> None:
+def certificates(settings: Settings) -> Certificates | None:
+    """What TLS is served with; None: it is not. Raises `SettingsError`."""
     listen = settings.listen
     if listen.tls_cert is None or listen.tls_key is None:
-        return
-    for setting, path in (("tls_cert", listen.tls_cert), ("tls_key", listen.tls_key)):
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise SettingsError(f"listen.{setting}: {path}: {error.strerror}") from error
+        return None
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(listen.tls_cert, listen.tls_key)
-    except ssl.SSLError as error:
-        raise SettingsError(
-            f"listen.tls_cert, listen.tls_key: no certificate chain (PEM) and its private key: {error.reason or error}"
-        ) from error
+        return Certificates(TlsFiles(listen.tls_cert, listen.tls_key, listen.tls_client_ca, listen.tls_client))
+    except UnusableTls as error:
+        raise SettingsError(str(error)) from error
 
 
 def body_limits(settings: Settings) -> BodyLimits:

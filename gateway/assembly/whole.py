@@ -14,7 +14,7 @@ from gateway.settings.model import Settings
 
 def check(settings: Settings) -> None:
     """What can be told before anything is started. Raises `SettingsError` with one line for each mistake."""
-    checks: list[Callable[[], object]] = [partial(listening.check_tls, settings)]
+    checks: list[Callable[[], object]] = [partial(listening.certificates, settings)]
     checks += [
         partial(keys.WorkloadKeys, settings),
         partial(workloads.certificates, settings),

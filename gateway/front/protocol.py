@@ -52,10 +52,14 @@ class BoundedProtocol(HttpToolsProtocol):
     _deaf = False
     _deadline: asyncio.TimerHandle | None = None
     _closing: asyncio.TimerHandle | None = None
+    _certificate: bytes | None = None  # the client's, DER; the listener's CA has verified it
     _cycles: tuple[RequestResponseCycle, ...] = ()  # the one that is answered, and those pipelined behind it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self._certificate = tls.getpeercert(binary_form=True)
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -78,6 +82,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        if self._certificate is not None:
+            self.scope["extensions"] = {"tls": {"client_certificate": self._certificate}}
         self._in_message = self._in_head = True
         self._wait_for_head()
 

@@ -5,9 +5,9 @@ import contextlib
 import json
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -23,8 +23,7 @@ class Listener:
     app: ASGIApp
     bound: socket.socket  # nobody is let in before `serve` listens
     host: str  # as the operator names it
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    tls: ssl.SSLContext | None = None
     protocol: type[BoundedProtocol] = BoundedProtocol
 
 
@@ -63,6 +62,7 @@ async def serve(
 
 
 def _server(listener: Listener, keep_alive_s: int) -> _Server:
+    tls = listener.tls
     return _Server(
         uvicorn.Config(
             listener.app,
@@ -76,8 +76,7 @@ def _server(listener: Listener, keep_alive_s: int) -> _Server:
             proxy_headers=False,
             timeout_keep_alive=keep_alive_s,
             timeout_graceful_shutdown=GRACE_S,
-            ssl_certfile=listener.tls_cert,
-            ssl_keyfile=listener.tls_key,
+            ssl_context_factory=None if tls is None else lambda config, default: tls,
         )
     )
 
@@ -103,6 +102,6 @@ def url(host: str, port: int, *, tls: bool) -> str:
 
 def _urls(front: Listener, operations: Listener) -> dict[str, str]:
     front_url, operations_url = (
-        url(each.host, each.bound.getsockname()[1], tls=each.tls_cert is not None) for each in (front, operations)
+        url(each.host, each.bound.getsockname()[1], tls=each.tls is not None) for each in (front, operations)
     )
     return {"mcp": front_url + "/mcp", "operations": operations_url}

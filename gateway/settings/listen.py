@@ -75,8 +75,14 @@ class Listen(Closed):
     proxy_header: Literal["X-Forwarded-For", "Forwarded"] = Field(
         default="X-Forwarded-For", description="header in which those proxies say it; the other one is ignored"
     )
-    tls_cert: Path | None = Field(default=None, description="certificate chain (PEM) to serve TLS with")
-    tls_key: Path | None = Field(default=None, description="its private key (PEM)")
+    tls_cert: Path | None = Field(
+        default=None, description="certificate chain (PEM) to serve TLS with; read again within a second when it changes"
+    )
+    tls_key: Path | None = Field(default=None, description="its private key (PEM), without a password")
+    tls_client_ca: Path | None = Field(default=None, description="CA (PEM) of the clients' certificates")
+    tls_client: Literal["off", "optional", "required"] = Field(
+        default="off", description="whether clients show a certificate of `tls_client_ca`; if not off, TLS 1.3 only"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -121,3 +121,7 @@ class Settings(Closed):
             yield f"listen.public_url is needed: tokens must be for a URL of ours, and nobody can connect to {listen.host}"
         if (listen.tls_cert is None) != (listen.tls_key is None):
             yield "listen.tls_cert and listen.tls_key go together"
+        if (listen.tls_client == "off") != (listen.tls_client_ca is None):
+            yield "listen.tls_client (optional or required) and listen.tls_client_ca go together"
+        if listen.tls_client != "off" and listen.tls_cert is None:
+            yield "listen.tls_client: clients can show a certificate only where TLS is served: set listen.tls_cert and tls_key"

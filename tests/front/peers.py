@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -67,11 +68,21 @@ class Connect(Protocol):
 
 
 @contextlib.contextmanager
-def served(app: ASGIApp, bounds: Bounds) -> Iterator[int]:
+def served(app: ASGIApp, bounds: Bounds, tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """The port of a server of `app`."""
     protocol = type("Protocol", (BoundedProtocol,), {"bounds": bounds})
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, timeout_keep_alive=1))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            timeout_keep_alive=1,
+            ssl_context_factory=None if tls is None else lambda config, default: tls,
+        )
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

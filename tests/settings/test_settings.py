@@ -68,6 +68,13 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
             id="plain_beyond_loopback",
         ),
         pytest.param(
+            GOOD + "listen: {tls_client: required}",
+            "settings: listen.tls_client (optional or required) and listen.tls_client_ca go together\n"
+            "{place}settings: listen.tls_client: clients can show a certificate only where TLS is served: "
+            "set listen.tls_cert and tls_key",
+            id="client_certificates_without_tls",
+        ),
+        pytest.param(
             GOOD + "listen: {host: 0.0.0.0, behind_proxy: true}",
             "listen: `behind_proxy` is gone: name the proxies in front, as in `trusted_proxies: [10.0.0.7]`",
             id="proxy_without_a_name",
@@ -113,7 +120,7 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_named_by_its_place(tmp_path: Path, text: str, said: str) -> None:
-    assert _mistake(tmp_path, text) == said
+    assert _mistake(tmp_path, text) == said.replace("{place}", f"{tmp_path}/gateway.yaml: ")
 
 
 @pytest.mark.parametrize(
