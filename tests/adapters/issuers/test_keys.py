@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import trustme
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from gateway.adapters.access_tokens import AccessTokens
@@ -17,6 +19,7 @@ from gateway.adapters.discovery import Discovery, DiscoveryTimes
 from gateway.adapters.fetching import Document, Fetcher, SourceFailed, max_age_s
 from gateway.adapters.jwks import MAX_WAITING, DiscoveredSource, FileSource, KeyRing, KeyTimes, UrlSource
 from gateway.identity.grant import Grant, Rejected
+from gateway.identity.signing_keys import BadKeySet, read_key_set
 from gateway.identity.tokens import TrustedIssuer
 from tests.adapters.issuers.provider import Answer, Provider, key_set, provider, run, token, until
 
@@ -411,3 +414,25 @@ def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> 
             await discovery.close()
 
     run(main)
+
+
+_TEXT = st.text(alphabet="ABab01-_", max_size=90) | st.sampled_from(["AQAB", "", "P-256", "sig", "ES256"])
+_VALUE = _TEXT | st.none() | st.integers() | st.lists(_TEXT, max_size=2) | st.booleans()
+_JWK = st.fixed_dictionaries(
+    {"kty": st.sampled_from(["RSA", "EC", "OKP", "oct", None, []])},
+    optional={
+        "crv": st.sampled_from(["P-256", "secp256k1", "Ed25519", "X448", None, []]),
+        **dict.fromkeys(("n", "e", "x", "y", "kid", "alg", "use", "key_ops"), _VALUE),
+    },
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(_JWK | _VALUE, max_size=2))
+def test_no_key_set_ends_the_renewal_of_keys(keys: list[Any]) -> None:
+    """Anything else than these two would end the background task, and no key would ever be renewed again."""
+    try:
+        read = read_key_set(json.dumps({"keys": keys}).encode(), digest="")
+    except BadKeySet:
+        return
+    assert len(read.keys) + len(read.unfit) == len(keys)
