@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.adapters.catalogs import CatalogChange, Ears, Freshness, LiveCatalogs
 from gateway.adapters.catalogs.own import AT_ONCE, SHORT_WAIT_S
@@ -488,3 +490,65 @@ def test_the_gateway_s_end_ends_what_is_on_its_way() -> None:
         assert await asked == ["wiki__page"]
 
     live(offers, body)
+
+
+PEOPLE = (ANN, BOB, who("ann", agent="other"), who("carl"))
+NAMES = ("ann", "bob", "carl")
+OPERATION = st.one_of(
+    st.tuples(st.just("ask"), st.sampled_from(PEOPLE)),
+    st.tuples(st.just("look"), st.sampled_from(PEOPLE)),
+    st.tuples(st.just("list"), st.sampled_from(NAMES), st.integers(0, 3)),
+    st.tuples(st.just("hold"), st.sampled_from(NAMES)),
+    st.tuples(st.just("let go"), st.sampled_from(NAMES)),
+    st.tuples(st.just("break"), st.sampled_from(NAMES), st.sampled_from(("unreachable", "unauthorized"))),
+    st.tuples(st.just("mend"), st.sampled_from(NAMES)),
+    st.tuples(st.just("change")),
+    st.tuples(st.just("moment")),
+    st.tuples(st.just("turn")),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(operations=st.lists(OPERATION, min_size=5, max_size=40), kept=st.integers(1, 4))
+def test_in_any_order_of_anything_nobody_sees_what_was_listed_to_another(operations: list[tuple[Any, ...]], kept: int) -> None:
+    """What is listed to `ann` is called `common` or after `ann`, and so on: a stray name shows at once."""
+    offers = Offers(**{name: ("common", f"{name}_0") for name in NAMES})
+
+    def check(stage: Stage, caller: Caller, ids: list[str]) -> None:
+        own = caller.subject.identity.id
+        assert {each.removeprefix("desk__").partition("_")[0] for each in ids if each.startswith("desk__")} <= {"common", own}
+        assert ("desk" in stage.missing(caller)) == (not any(each.startswith("desk__") for each in ids))
+
+    async def body(stage: Stage) -> None:
+        asked: list[asyncio.Task[list[str]]] = []
+        for name, *told in operations:
+            match name, told:
+                case "ask", [caller]:
+                    asked.append(asyncio.create_task(stage.names(caller)))
+                case "look", [caller]:
+                    check(stage, caller, stage.names_now(caller))
+                case "list", [whose, number]:
+                    offers.tools[whose] = ("common", *(f"{whose}_{each}" for each in range(number)))
+                case "hold", [whose]:
+                    offers.waiting.setdefault(whose, asyncio.Event())
+                case "let go", [whose] if whose in offers.waiting:
+                    offers.waiting.pop(whose).set()
+                case "break", [whose, cause]:
+                    offers.down[whose] = BackendFailed(cause, sent=True)
+                case "mend", [whose]:
+                    offers.down.pop(whose, None)
+                case "change", []:
+                    stage.catalogs.refresh(Change("desk", "tools"))
+                case "moment", []:
+                    await asyncio.sleep(0.06)  # a change is heard, and a wait is over
+                case _:
+                    await asyncio.sleep(0)
+            for caller in PEOPLE:
+                check(stage, caller, stage.names_now(caller))
+        for gate in offers.waiting.values():
+            gate.set()
+        await asyncio.gather(*asked)
+        for caller in PEOPLE:
+            check(stage, caller, stage.names_now(caller))
+
+    live(offers, body, Freshness(scopes_kept=kept, scope_wait_s=0.05))
