@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 from gateway.adapters.catalogs import CatalogChange, Ears, LiveCatalogs
 from gateway.adapters.concurrency import Concurrency
+from gateway.adapters.credentials.assertion import Signer
 from gateway.adapters.key_file import KeyChange
 from gateway.adapters.limits import MemoryLimiter
 from gateway.adapters.metrics import Metrics, Words
@@ -19,7 +20,7 @@ from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.operations import Check, Operations
 from gateway.adapters.sessions import MemorySessions, SessionLimits
 from gateway.adapters.tasks import Tasks
-from gateway.assembly import backends, identity, keys, listening, policy, whole, workloads
+from gateway.assembly import backends, credentials, identity, keys, listening, policy, whole, workloads
 from gateway.audit_record import Changed, Fetch, Record, Refused, Started, Who
 from gateway.catalog.merge import TYPES
 from gateway.errors import WIRE, Kind, Unrecorded
@@ -55,15 +56,16 @@ class Gateway:
         self._metrics = Metrics(Words(methods=[each.name for each in METHODS], backends=tuple(settings.backends)))
         self._audit = whole.audit_log(settings)
         self._tokens = identity.access_tokens(settings.identity.issuers)
-        self._metrics.register(self._tokens.figures())
         self._keys = keys.WorkloadKeys(settings, self._keys_told)
+        self._metrics.register(self._tokens.figures())
         self._strangers = workloads.strangers(settings, self._metrics.failed_login)
         self._authenticator = identity.authenticator(
             settings, self._tokens, self._keys.method, rooms, public_url, self._strangers
         )
         self._decider = policy.decider(settings, self._policy_told)
         info = backends.client_info(settings)
-        self._backends = backends.backends(settings, self._backend_told)
+        self._signing = credentials.signing_keys(settings)
+        self._backends = backends.backends(settings, self._backend_told, signer=Signer(self._signing, public_url))
         self._catalogs = LiveCatalogs(
             self._backends,
             tuple(settings.backends),
@@ -87,9 +89,13 @@ class Gateway:
             end_user_header=settings.identity.end_user_header,
             body_timeout_s=limits.body_timeout_s,
             keep_alive_s=limits.keep_alive_s,
+            forwarded=backends.forwarded(settings),
         )
         endpoints = {room.surface: Endpoint(door, room) for room in rooms}
-        documents = metadata.documents(listening.resources(settings, public_url))
+        documents = {
+            **metadata.documents(listening.resources(settings, public_url)),
+            **credentials.documents(settings, self._signing),
+        }
         self.front = routes(endpoints, documents, self._refused, listening.threshold(settings))
         self.operations = Operations(metrics=self._metrics.exposition, checks=self.checks)
 
@@ -153,6 +159,7 @@ class Gateway:
         await self._tasks.close()
         await self._catalogs.close()
         await self._backends.close()
+        await self._signing.close()
         await self._decider.close()
         await self._tokens.close()
         await self._keys.close()

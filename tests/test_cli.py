@@ -136,9 +136,9 @@ def test_every_mistake_that_shows_before_the_start_has_its_line(tmp_path: Path) 
         "identity.issuers: https://idp: jwks_url must be an https URL (or http on loopback): issuers are asked over https only",
         "opa.binary: no program 'no-such-opa'; install OPA, name its path here, or ask a sidecar with opa.url",
         "backends.crm: its TLS files cannot be used: [Errno 2] No such file or directory",
-        f"backends.files: {tmp_path}/none: a setting takes its secret from it, but: No such file or directory",
+        f"backends.files: credential: {tmp_path}/none: a setting takes its secret from it, but: No such file or directory",
         "backends.notes: credential: the secret in BROKEN: it is empty, has a line break within, or is not ASCII",
-        "backends.wiki: the environment variable NOT_SET is not set, but a setting takes its secret from it",
+        "backends.wiki: credential: the environment variable NOT_SET is not set, but a setting takes its secret from it",
         "surfaces.default.rename: crm__find cannot be called wiki__find: wiki may have an item of its own under that name",
         "surfaces.other.rename: crm__a and wiki__a would both be called x",
     ]

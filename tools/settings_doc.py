@@ -16,8 +16,8 @@ HEAD = """\
 
 One YAML file, `gateway.yaml` (`mcp-gateway serve --settings FILE`). Unknown keys are refused, and every mistake is told with
 the path of the setting. File names are relative to the file. A variable `GATEWAY_<GROUP>__<NAME>` overrides one setting
-(`GATEWAY_LISTEN__PORT=8081` sets `listen.port`; the value is read as YAML). A secret is never written here: `credential`,
-`token` and the values of `env_secrets` name an environment variable (`env: NAME`) or a file (`file: PATH`).
+(`GATEWAY_LISTEN__PORT=8081` sets `listen.port`; the value is read as YAML). A secret is never written here: a
+setting of type secret names an environment variable (`env: NAME`) or a file (`file: PATH`).
 
 What the organisation decided about items and people (labels, reviewed definitions, waivers, blocks) is no setting: it is
 reviewed data of the policy, `policies/mcp/facts/`, and described in [input.md](input.md).
@@ -35,22 +35,25 @@ def _section(path: str, model: type[BaseModel], text: str) -> Iterator[str]:
     yield "| setting | type | default | meaning |\n|---|---|---|---|\n"
     below: list[tuple[str, type[BaseModel]]] = []
     for name, info in model.model_fields.items():
-        inner = _model(info.annotation)
+        inner = _models(info.annotation)
         where = f"{path}.{name}" if path else name
-        if inner is not None:
-            below.append((where + _suffix(info.annotation), inner))
-        meaning = info.description or (inner.__doc__ or "").split("\n")[0]
+        below += [(where + _suffix(info.annotation) + _which(each, inner), each) for each in inner]
+        meaning = info.description or (inner[0].__doc__ or "").split("\n")[0]
         yield f"| `{name}` | {_type(info.annotation)} | {_default(info)} | {_cell(meaning)} |\n"
     for where, inner in below:
         if inner.__name__ != "Secret":
             yield from _section(where, inner, inner.__doc__ or "")
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
+def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = [inner for each in get_args(annotation) if (inner := _model(each)) is not None]
-    return found[0] if found else None
+        return [annotation]
+    return [inner for each in get_args(annotation) for inner in _models(each)]
+
+
+def _which(model: type[BaseModel], among: list[type[BaseModel]]) -> str:
+    """Says which member of a union this is."""
+    return f" (type: {get_args(model.model_fields['type'].annotation)[0]})" if len(among) > 1 else ""
 
 
 def _suffix(annotation: Any) -> str:
@@ -62,7 +65,7 @@ def _type(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(f"`{each}`" for each in inner)
     if origin in (Union, UnionType):
-        return " or ".join(_type(each) for each in inner if each is not type(None))
+        return " or ".join(dict.fromkeys(_type(each) for each in inner if each is not type(None)))
     if origin is tuple:
         return f"list of {_type(inner[0])}"
     if origin is dict:

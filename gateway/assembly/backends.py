@@ -5,7 +5,8 @@ from importlib.metadata import version
 
 from gateway.adapters.backends import BackendSet, BackendSpec, HttpSpec, StdioSpec, Timeouts, TlsSpec
 from gateway.adapters.catalogs import Freshness
-from gateway.assembly.credentials import credential
+from gateway.adapters.credentials.assertion import Signer
+from gateway.assembly import credentials
 from gateway.catalog.surface import SurfaceError, SurfaceSpec
 from gateway.catalog.surface import check as check_surface
 from gateway.model import Change, JsonObject
@@ -19,23 +20,31 @@ def client_info(settings: Settings) -> JsonObject:
     return {"name": settings.server_name, "version": version("mcp-gateway")}
 
 
-def backends(settings: Settings, on_change: Callable[[Change], None], names: Sequence[str] | None = None) -> BackendSet:
-    """Those called `names`, or all. Raises `SettingsError`."""
-    specs = [_spec_of(settings, name) for name in (settings.backends if names is None else names)]
+def backends(
+    settings: Settings, on_change: Callable[[Change], None], names: Sequence[str] | None = None, signer: Signer | None = None
+) -> BackendSet:
+    """Those called `names`, or all. Without a `signer` they sign as the gateway would. Raises `SettingsError`."""
+    signer = signer or credentials.signer(settings, credentials.signing_keys(settings), settings.listen.port)
+    specs = [_spec_of(settings, name, signer) for name in (settings.backends if names is None else names)]
     try:
         return BackendSet(specs, on_change=on_change, client_info=client_info(settings))
     except ValueError as error:  # "backend crm: …"
         raise SettingsError(f"backends.{str(error).removeprefix('backend ')}") from error
 
 
-def _spec_of(settings: Settings, name: str) -> BackendSpec:
+def forwarded(settings: Settings) -> frozenset[str]:
+    """Names of clients' headers, in lower case, that some backend may see."""
+    return frozenset(name.lower() for backend in settings.backends.values() for name in backend.forward_headers)
+
+
+def _spec_of(settings: Settings, name: str, signer: Signer) -> BackendSpec:
     try:
-        return _backend_spec(name, settings.backends[name])
+        return _backend_spec(name, settings.backends[name], signer)
     except SettingsError as error:
         raise SettingsError(f"backends.{name}: {error}") from error
 
 
-def _backend_spec(name: str, backend: Backend) -> BackendSpec:
+def _backend_spec(name: str, backend: Backend, signer: Signer) -> BackendSpec:
     timeouts = Timeouts(**backend.timeouts.model_dump())
     if backend.url is not None:
         tls = TlsSpec(
@@ -45,7 +54,7 @@ def _backend_spec(name: str, backend: Backend) -> BackendSpec:
             name=name,
             url=backend.url,
             era=backend.era,
-            credential=credential(backend),
+            credential=credentials.credential(name, backend, signer),
             lists_per_subject=backend.lists_per_subject,
             forward_headers=frozenset(each.lower() for each in backend.forward_headers),
             tls=tls,

@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from gateway.adapters.audit.log import AuditLog, AuditSpec
-from gateway.assembly import backends, identity, keys, listening, policy, workloads
+from gateway.assembly import backends, credentials, identity, keys, listening, policy, workloads
 from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
 
@@ -26,6 +26,7 @@ def check(settings: Settings) -> None:
         if settings.opa.url is None
         else partial(policy.decider, settings, lambda event: None)
     ]
+    checks += [partial(credentials.signing_keys, settings)]
     checks += [partial(backends.backends, settings, lambda change: None, [name]) for name in settings.backends]
     checks += [partial(backends.surface_spec, settings, name) for name in settings.surfaces]
     mistakes: list[str] = []

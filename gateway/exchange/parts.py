@@ -60,6 +60,7 @@ class Exchange:
     started_ns: int  # wall clock, for the record and the document
     started_s: float = field(default_factory=time.perf_counter)
     session: Session | None = None  # legacy only
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the client's, those that some backend may see
     resource_metadata: str | None = None  # URL where a client reads how to get a token with more scopes
 
     @property

@@ -126,6 +126,7 @@ def _outgoing(x: Exchange, draft: Draft, permit: Permit) -> Outgoing:
         progress=x.progress_token is not None,
         log_level=log_level(x),
         param_headers=headers,
+        headers=x.headers,
         caller=x.caller,
         item_id=target.resource.id or target.resource.uri or "",
         decision_id=draft.decisions[-1][1].decision_id,

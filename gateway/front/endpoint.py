@@ -23,6 +23,7 @@ from gateway.front import cors
 from gateway.front.reading import ClientGone, Receive, body
 from gateway.front.responding import Answering, Send, write
 from gateway.front.watching import Running, RunningKey, Watch
+from gateway.identity.outbound import passing
 from gateway.identity.surfaces import check_surface
 from gateway.model import MODERN_VERSIONS, Caller, Era, Message, Notice, Presented, Reply, RequestId
 from gateway.ports import Authenticator, Concurrency, Session, Sessions
@@ -56,6 +57,7 @@ class Door:
     end_user_header: str
     body_timeout_s: float
     keep_alive_s: float
+    forwarded: frozenset[str] = frozenset()  # names of clients' headers that some backend may see
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ class Endpoint:
             started_ns=door.ports.now_ns(),
             session=session,
             resource_metadata=self._room.resource_metadata,
+            headers=passing(head.headers, door.forwarded),
         )
         if method.name == "server/discover":
             # Never busy: clients take any error to their first question for a server of the legacy era, and stay with that.

@@ -7,7 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from gateway.identity.outbound import why_not_forwarded
 from gateway.settings.base import Closed, Count, Seconds, Secret, Sha256
-from gateway.settings.credentials import Credential, HeaderName
+from gateway.settings.credentials import Assertion, AssertionCredential, Credential, HeaderName, StaticSecret
+
+CARRIES_ANOTHER = frozenset({"host", "accept", "accept-encoding", "connection", "transfer-encoding", "te", "upgrade", "expect"})
 
 
 class Timeouts(Closed):
@@ -41,6 +43,10 @@ class Backend(Closed):
         default=False, description="it keeps nothing per session: one session or process may serve every subject"
     )
     credential: Credential | None = Field(default=None, description="as whom the gateway comes to it; default: as nobody")
+    assertion: Assertion | None = Field(
+        default=None,
+        description="signed beside the credential: the backend can verify who asks, and that it was decided",
+    )
     lists_per_subject: bool | None = Field(
         default=None, description="its lists differ for each subject; default: true where the credential is the subject's own"
     )
@@ -77,6 +83,21 @@ class Backend(Closed):
         return names
 
     @model_validator(mode="after")
+    def each_header_once(self) -> "Backend":
+        told = self.credential
+        own = [] if told is None else [told.header if isinstance(told, StaticSecret | AssertionCredential) else "Authorization"]
+        own += [] if self.assertion is None else [self.assertion.header]
+        lower = [each.lower() for each in own]
+        if len(set(lower)) < len(lower):
+            raise ValueError(f"`credential` and `assertion` would both be sent in {own[0]}")
+        for name in own:
+            if name.lower() in CARRIES_ANOTHER or name.lower().startswith(("mcp-", "content-")):
+                raise ValueError(f"a credential cannot be sent in {name}, which says something else")
+        if clash := {each.lower() for each in self.forward_headers} & set(lower):
+            raise ValueError(f"forward_headers: {clash.pop()} carries the gateway's own credential")
+        return self
+
+    @model_validator(mode="after")
     def one_transport(self) -> "Backend":
         if (self.url is None) == (self.command is None):
             raise ValueError("name exactly one of `url` (Streamable HTTP) and `command` (stdio)")
@@ -86,4 +107,6 @@ class Backend(Closed):
     def fits_transport(self) -> "Backend":
         if self.command is not None and (self.credential is not None or self.forward_headers):
             raise ValueError("a stdio server gets its secrets in `env_secrets`: `credential` and `forward_headers` need a `url`")
+        if self.command is not None and (self.assertion is not None or self.lists_per_subject):
+            raise ValueError("a stdio server has no headers: `assertion` and `lists_per_subject` need a `url`")
         return self

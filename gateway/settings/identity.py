@@ -163,6 +163,11 @@ class IdentitySettings(Closed):
     )
     issuers: tuple[Issuer, ...] = Field(default=(), description="issuers of access tokens")
     dpop: Dpop = Dpop()
+    assertion_key: Secret | None = Field(
+        default=None,
+        description="private keys (PEM, EC P-256 or Ed25519) that assertions to backends are signed with: a file, or a folder of"
+        " *.pem; the newest signs, all are published. Default: a key that ends with the process",
+    )
     mtls: Mtls | None = Field(default=None, description="workloads known by their client certificate alone")
     end_user_header: str = Field(
         default="X-End-User", description="header in which a trusted workload names its end user (Arcade: Arcade-User-ID)"

@@ -1,7 +1,7 @@
 """Reads gateway.yaml, lets GATEWAY_… variables override it, and turns every mistake into a line that names its place."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from gateway.settings.base import Secret
+from gateway.settings.credentials import CREDENTIAL_TYPES
 from gateway.settings.model import Settings
 
 PREFIX = "GATEWAY_"
@@ -95,12 +96,21 @@ def _lines(error: ValidationError) -> list[str]:
     """One line for each mistake, with the path of its setting."""
     lines = []
     for each in error.errors(include_url=False):
-        place = ".".join(str(part) for part in each["loc"]) or "settings"
+        place = ".".join(_parts(each["loc"])) or "settings"
         what = each["msg"].removeprefix("Value error, ")
         if each["type"] == "extra_forbidden":
             what = "no such setting; docs/settings.md lists them all"
         lines += [f"{place}: {line}" for line in what.splitlines()]
     return lines
+
+
+def _parts(loc: tuple[int | str, ...]) -> Iterator[str]:
+    """The steps of a path, without those that pydantic adds to say which member of a union was meant."""
+    before: int | str = ""
+    for part in loc:
+        if before != "credential" or part not in CREDENTIAL_TYPES:
+            yield str(part)
+        before = part
 
 
 def _one_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from gateway.settings.backends import Backend
 from gateway.settings.base import LOOPBACK, WILDCARDS, BackendName, Closed, Count, Scope, Seconds, SurfaceName
+from gateway.settings.credentials import TokenExchange
 from gateway.settings.identity import IdentitySettings
 from gateway.settings.listen import Limits, Listen, Operations
 from gateway.settings.policy import Opa, Policy
@@ -84,7 +85,7 @@ class Settings(Closed):
 
     @model_validator(mode="after")
     def whole(self) -> "Settings":
-        mistakes = [*self._surface_mistakes(), *self._key_mistakes(), *self._listen_mistakes()]
+        mistakes = [*self._surface_mistakes(), *self._key_mistakes(), *self._credential_mistakes(), *self._listen_mistakes()]
         if mistakes:
             raise ValueError("\n".join(mistakes))
         return self
@@ -112,6 +113,14 @@ class Settings(Closed):
             unknown = set(surfaces or ()) - set(self.surfaces)
             if unknown:
                 yield f"identity.{place}: no surface {', '.join(sorted(unknown))}"
+
+    def _credential_mistakes(self) -> Iterator[str]:
+        trusted = {each.issuer for each in self.identity.issuers}
+        for name, backend in self.backends.items():
+            told = backend.credential
+            if isinstance(told, TokenExchange) and told.exchanges_callers and told.issuer not in trusted:
+                where = f"backends.{name}.credential.issuer"
+                yield f"{where}: identity.issuers has no such issuer, so no caller has a token of it that could be exchanged"
 
     def _listen_mistakes(self) -> Iterator[str]:
         listen = self.listen

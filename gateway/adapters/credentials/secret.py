@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from gateway.adapters.credentials.credential import unavailable
 from gateway.adapters.shared import Shared
@@ -22,7 +22,9 @@ LOOK_S = 1.0
 MAX_SECRET_BYTES = 64 * 1024
 READ_S = 3.0  # a file on a dead network drive must not hold a call for ever
 
-Stamp = tuple[int, int, int]
+Stamp: TypeAlias = tuple[int, int, int]
+Readable: TypeAlias = Callable[[str], object]
+"""Raises `ValueError`, without showing it, for a text that is not such a secret."""
 
 
 class Secret(Protocol):
@@ -38,10 +40,11 @@ class Secret(Protocol):
 
 
 class Fixed:
-    """Known from the start, from an environment variable. Raises `ValueError` when it cannot stand in a header."""
+    """Known from the start, from an environment variable. Raises `ValueError` for a text that is of no use."""
 
-    def __init__(self, value: str) -> None:
-        self._value = checked(value)
+    def __init__(self, value: str, *, readable: Readable | None = None) -> None:
+        (readable or checked)(value)
+        self._value = value
 
     async def current(self) -> str:
         return self._value
@@ -56,9 +59,7 @@ class Fixed:
 class FileSecret:
     """The text of a file, without its final line break. `readable` raises `ValueError` for a text that is of no use."""
 
-    def __init__(
-        self, path: Path, *, clock_s: Callable[[], float] = time.monotonic, readable: Callable[[str], object] | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, clock_s: Callable[[], float] = time.monotonic, readable: Readable | None = None) -> None:
         self._path = path
         self._clock_s = clock_s
         self._readable = readable or checked
