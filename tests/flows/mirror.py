@@ -101,7 +101,7 @@ def _identity(request: Request) -> str:
         token = request.headers.get(name, "").removeprefix("Bearer ")
         if token.count(".") == 2:
             claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-            return json.dumps([claims.get("sub_iss"), claims["sub"], claims.get("act")])
+            return json.dumps([claims.get("sub_iss"), claims["sub"], claims.get("agent")])
     return "nobody"
 
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.faults.stage import full
-from tests.flows.issuer import Issuer
+from tests.flows.issuer import ISSUER, Issuer
 from tests.flows.mirror import Mirror, mirror
 from tests.flows.running import META, MODERN, TESTERS, Http, Running, gateway, granting, said, soon
 
@@ -63,7 +63,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         "limits": {"list_page_items": 2},
     }
     with mirror() as (seen, url), ExitStack() as stopping:
-        backends = {"desk": {"url": url, "lists_per_subject": True}}
+        backends = {"desk": {"url": url, "credential": {"type": "assertion"}}}
         running = stopping.enter_context(gateway(folder, backends, callers, policies=policies, **told))
         yield Place(running, seen, issuer, folder)
         assert "Traceback" not in running.log
@@ -196,6 +196,11 @@ def test_each_session_of_the_backend_was_used_as_one_identity_only_and_the_gatew
             for action in ACTIONS:
                 world.do(subject, "modern", action, SUBJECTS[0])
         world.close()
+    for subject in SUBJECTS:
+        who, _, user = subject.partition(" for ")
+        known_as = ["urn:workload:desk", user, "desk"] if user else [ISSUER, who, "agent"]
+        (number,) = numbers[subject]
+        assert place.seen.identities[number] == {json.dumps(known_as)}
     assert all(len(identities) == 1 for identities in place.seen.identities.values())
     of_subjects = set().union(*numbers.values())
     assert len(of_subjects) == len(SUBJECTS)
