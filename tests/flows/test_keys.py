@@ -9,36 +9,32 @@ from typing import Any
 
 import httpx2
 import pytest
+from typer.testing import CliRunner
 
-from tests.flows.running import PATIENCE_S, ROOT, Http, Running, gateway, soon
+from gateway.cli import app
+from tests.flows.running import PATIENCE_S, ROOT, TESTERS, Http, Running, gateway, granting, said, soon
 
-LIST = "tools/list"
-BACKENDS = {"crm": "http://127.0.0.1:1/mcp"}
+ENDLESS_NS = 4_000_000_000_000_000_000
 
 
 def keys(folder: Path, *arguments: str) -> str:
-    """`mcp-gateway keys …` as an operator runs it beside the gateway; the token where one is shown."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", "keys", *arguments, "--file", str(folder / "keys.jsonl")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-    )
+    """`mcp-gateway keys …` beside the gateway, which is another process; the token where one is shown."""
+    done = CliRunner().invoke(app, ["keys", *arguments, "--file", str(folder / "keys.jsonl")])
+    assert done.exit_code == 0, done.stderr
     return done.stderr.strip().removeprefix("token, shown only now: ")
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(places: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("keys")
     keys(folder, "create", "first")
     settings: dict[str, Any] = {
         "identity": {"key_file": str(folder / "keys.jsonl")},
         "surfaces": {"default": {}, "engineering": {}},
-        "catalog": {"start_wait_s": 0.1},
+        "limits": {"failed_logins_per_minute": 30},
     }
-    with gateway(folder, BACKENDS, {"ada": {}}, **settings) as running:
+    policies = granting(folder, "new")
+    with gateway(folder, {"new": places["new"]}, {"ada": {}}, policies=policies, **settings) as running:
         yield running
 
 
@@ -46,6 +42,13 @@ def status(running: Running, token: str, surface: str = "default") -> int:
     with Http(running, None, surface) as http:
         http.client.headers["Authorization"] = f"Bearer {token}"
         return http.modern("server/discover").status_code
+
+
+def tools(running: Running, token: str) -> int:
+    """How many are listed."""
+    with Http(running, None) as http:
+        http.client.headers["Authorization"] = f"Bearer {token}"
+        return len(said(http.modern("tools/list"))["result"]["tools"])
 
 
 def within_a_second(happened: Callable[[], bool]) -> None:
@@ -56,6 +59,10 @@ def within_a_second(happened: Callable[[], bool]) -> None:
 
 def changes(running: Running) -> list[dict[str, Any]]:
     return [line for line in running.audit() if line["type"] == "change" and line["subsystem"] == "keys"]
+
+
+def strangers(running: Running) -> list[dict[str, Any]]:
+    return [line for line in running.audit() if line["type"] == "refusal" and "subject" not in line]
 
 
 def test_a_new_key_counts_and_a_revoked_one_is_out_within_a_second(running: Running) -> None:
@@ -121,7 +128,47 @@ def test_a_key_file_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
         check=False,
     )
     told = f"identity.key_file: {tmp_path}/keys.jsonl: others than its owner may write it (mode 0666): chmod go-w it"
-    assert (done.returncode, [line for line in done.stderr.splitlines() if "key_file" in line]) == (
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "identity.key_file" in line]) == (
         2,
         [f"{tmp_path}/gateway.yaml: {told}"],
     )
+
+
+def test_a_key_blocked_by_the_facts_sees_nothing_within_a_second_and_its_subjects_other_key_everything(running: Running) -> None:
+    groups = [part for group in TESTERS for part in ("--group", group)]
+    stolen = keys(running.folder, "create", "stolen", "--subject", "builds2", *groups)
+    other = keys(running.folder, "rotate", "stolen", "other")
+    soon(lambda: status(running, other) == 200)
+    soon(lambda: tools(running, stolen) == tools(running, other) > 0)
+    facts = running.folder / "policies/mcp/facts/data.yaml"
+    before = facts.read_text()
+    try:
+        facts.write_text(before.replace("blocks: []", f"blocks: [{{what: key, key: stolen, until_ns: {ENDLESS_NS}}}]"))
+        within_a_second(lambda: tools(running, stolen) == 0)
+        assert tools(running, other) > 0
+        listing = [line for line in running.audit() if line["type"] == "listing" and line["subject"]["id"] == "builds2"]
+        assert "facts/blocks" in listing[-2]["items"]["hidden_by"]
+    finally:
+        facts.write_text(before)
+    soon(lambda: tools(running, stolen) > 0)
+
+
+def test_an_address_whose_logins_fail_is_told_to_wait_and_its_good_keys_pass(running: Running) -> None:
+    """Last in its file: the address is everybody's here."""
+    token = keys(running.folder, "create", "patient")
+    soon(lambda: status(running, token) == 200)
+    before = len(strangers(running))
+    with Http(running, None) as http:
+        http.client.headers["Authorization"] = "Bearer mgw_patient_" + "A" * 43
+        answers = [http.modern("server/discover") for _ in range(60)]
+    assert [answer.status_code for answer in answers[-30:]] == [429] * 30
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert said(answers[-1])["error"] == {
+        "code": 1429,
+        "message": f"Too many logins from this address have failed: come back in {answers[-1].headers['retry-after']} s.",
+    }
+    assert status(running, token) == 200
+    figures = httpx2.get(f"{running.operations_url}/metrics").text
+    assert "mcp_gateway_limited_sources 1.0" in figures
+    assert 'mcp_gateway_failed_logins_total{cause="unknown_key"}' in figures
+    assert len(strangers(running)) - before <= 2 * 20  # singles of two periods at most; the others are summed up
