@@ -132,5 +132,7 @@ class Settings(Closed):
             yield "listen.tls_cert and listen.tls_key go together"
         if (listen.tls_client == "off") != (listen.tls_client_ca is None):
             yield "listen.tls_client (optional or required) and listen.tls_client_ca go together"
+        if self.identity.mtls is not None and listen.tls_client_ca is None:
+            yield "identity.mtls needs listen.tls_client_ca and tls_client, by which clients' certificates are verified"
         if listen.tls_client != "off" and listen.tls_cert is None:
             yield "listen.tls_client: clients can show a certificate only where TLS is served: set listen.tls_cert and tls_key"

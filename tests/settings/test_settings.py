@@ -68,6 +68,13 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
             id="plain_beyond_loopback",
         ),
         pytest.param(
+            GOOD + "  mtls: {trusted: [{name: 'spiffe://example.org/desk', surfaces: [nope]}]}",
+            "settings: identity.mtls.trusted spiffe://example.org/desk: no surface nope\n"
+            "{place}settings: identity.mtls needs listen.tls_client_ca and tls_client, "
+            "by which clients' certificates are verified",
+            id="workloads_by_certificates_that_nobody_verifies",
+        ),
+        pytest.param(
             GOOD + "listen: {tls_client: required}",
             "settings: listen.tls_client (optional or required) and listen.tls_client_ca go together\n"
             "{place}settings: listen.tls_client: clients can show a certificate only where TLS is served: "
