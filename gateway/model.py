@@ -57,7 +57,7 @@ class Caller:
     surfaces: frozenset[str] | None = None  # surfaces this credential is good for; None: every one
     expires_at_s: float | None = None  # Unix time after which the credential no longer counts
     credential: str = ""  # names the credential without revealing it ("key:ci"); "": none
-    token: str | None = field(default=None, repr=False, compare=False)  # as sent; only ever shown to its own issuer
+    token: str | None = field(default=None, repr=False, compare=False)  # as sent (an asserted user's workload's); for its issuer
 
     @property
     def key(self) -> str:

@@ -51,6 +51,7 @@ WHO = Who(
         ),
         "cursor",
         "192.0.2.7",
+        credential="key:ci",
     ),
     ClientInfo("Cursor", "1"),
 )

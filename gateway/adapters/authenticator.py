@@ -122,6 +122,7 @@ class Front:
         try:
             shown = sent(presented.headers)
             grant = await self._grant(shown, presented, access, limited=wait_s > 0)
+            token = shown.token if shown is not None and grant.subject.authentication == "jwt" else None
             grant = as_end_user(grant, presented.headers, header=self._end_user_header)
             if grant.subject.identity.issuer == CANARY_ISSUER:
                 raise Rejected("issuer", "The token's issuer is not trusted here.")
@@ -131,8 +132,6 @@ class Front:
             self._failed_logins.failed(presented.peer_ip, rejected.cause)
             blamed = rejected.cause not in UNBLAMED and rejected.cause not in WITHOUT_TOKEN
             raise self._refusal(rejected, access, blamed=blamed) from rejected
-        # an asserted user's request came with the workload's token, which nobody may take for the user's
-        token = shown.token if shown is not None and grant.subject.authentication == "jwt" else None
         return Caller(
             grant.subject, grant.agent_id, presented.peer_ip, grant.surfaces, grant.expires_at_s, grant.credential, token
         )

@@ -15,8 +15,6 @@ from gateway.settings.identity import Issuer
 from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
 
-EVERY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 — told apart, not bound
-
 
 def access_tokens(issuers: Sequence[Issuer]) -> Issuers:
     """Raises `SettingsError`."""
@@ -43,20 +41,11 @@ def authenticator(
     return Front((keys, *tokens.methods), surfaces, end_user_header=header, proofs=_proofs(settings), strangers=strangers)
 
 
-def check_public_url(settings: Settings) -> None:
-    """Raises `SettingsError` unless clients reach the gateway by a URL that tokens can be for."""
-    listen = settings.listen
-    if listen.public_url is not None:
-        _resource(listen.public_url, "default")
-    elif settings.identity.issuers and listen.host in EVERY_ADDRESS:
-        raise SettingsError("listen.public_url: needed where every address is bound, since tokens must be for a URL of ours")
-
-
 def _resource(public_url: str, surface: str) -> str:
-    """The surface's canonical URI. Raises `SettingsError`."""
+    """The surface's canonical URI, in the form in which it is compared. Raises `SettingsError`."""
     uri = normalised(public_url.rstrip("/") + surface_path(surface))
     if uri is None:
-        raise SettingsError("listen.public_url: must read http(s)://host[:port][/path], without query or fragment")
+        raise SettingsError(f"listen: no token can be for {public_url}: name a plain http(s) URL in listen.public_url")
     return uri
 
 

@@ -20,7 +20,7 @@ def check(settings: Settings) -> None:
         partial(workloads.certificates, settings),
         *(partial(identity.access_tokens, [each]) for each in settings.identity.issuers),
     ]
-    checks += [partial(identity.access_tokens, settings.identity.issuers), partial(identity.check_public_url, settings)]
+    checks += [partial(identity.access_tokens, settings.identity.issuers)]
     checks += [
         partial(policy.opa_binary, settings)
         if settings.opa.url is None

@@ -25,6 +25,7 @@ from gateway.identity.api_keys import ApiKey, issued
 from gateway.identity.grant import NamesUsers
 from gateway.identity.surfaces import check_surface
 from gateway.identity.tokens import TrustedIssuer
+from gateway.identity.workloads import TrustedWorkloads
 from gateway.model import Caller, Identity, Presented, Subject
 
 NOW_S = 1_800_000_000
@@ -334,7 +335,28 @@ def test_a_caller_is_named_by_its_token_without_revealing_it() -> None:
     _run(main)
 
 
-def test_nobody_may_take_a_workloads_token_for_that_of_the_user_it_names() -> None:
+def test_what_a_user_whom_a_token_names_has_open_stays_until_the_key_of_that_token_is_gone(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "jwks.json"
+        path.write_text(json.dumps(_key_set(old=OLD)))
+        rules = TrustedIssuer(ISSUER, workloads=(TrustedWorkloads("desk", names_users=True),))
+        ring = KeyRing(FileSource(path), PROMPT)
+        tokens = AccessTokens([(rules, ring)])
+        tokens.start()
+        front = _front(tokens)
+        token = _token(sub="desk", client_id="desk")
+        caller = await _caller(front, token, **{"x-end-user": "alice"})
+        assert (caller.subject.authentication, caller.token) == ("asserted", token)
+        assert front.still_good(caller, "default")
+        path.write_text(json.dumps(_key_set(new=NEW)))
+        await ring.renewed()
+        assert not front.still_good(caller, "default")
+        await tokens.close()
+
+    _run(main)
+
+
+def test_an_api_key_is_no_token_that_could_be_shown_to_an_issuer() -> None:
     async def main() -> None:
         caller = await _caller(_front(), TRUSTED_KEY, **{"x-end-user": "alice"})
         assert (caller.subject.authentication, caller.credential, caller.token) == ("asserted", "key:desk", None)
