@@ -54,7 +54,7 @@ def town(node: str, authority: trustme.CA, tmp_path_factory: pytest.TempPathFact
     """One for all tests: each leaves the provider up, with keys and settings that suit the others."""
     folder = tmp_path_factory.mktemp("town")
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    with founded(node, folder, trusts=folder / "ca.pem") as town:
+    with founded(node, folder, behind=("service", "exchanged"), trusts=folder / "ca.pem") as town:
         yield town
         written = town.gateway.log + "".join(map(str, town.gateway.audit()))
         assert "Traceback" not in written
