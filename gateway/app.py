@@ -23,7 +23,7 @@ from gateway.adapters.tasks import Tasks
 from gateway.assembly import backends, credentials, identity, keys, listening, policy, whole, workloads
 from gateway.audit_record import Changed, Fetch, Record, Refused, Started, Who
 from gateway.catalog.merge import TYPES
-from gateway.errors import WIRE, Kind, Unrecorded
+from gateway.errors import Refusal, Unrecorded
 from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.listen import Listeners
 from gateway.exchange.memory import ListMemory, Redactors, Validators
@@ -96,7 +96,7 @@ class Gateway:
             **metadata.documents(listening.resources(settings, public_url)),
             **credentials.documents(settings, self._signing),
         }
-        self.front = routes(endpoints, documents, self._refused, listening.threshold(settings))
+        self.front = routes(endpoints, documents, self._unheard, listening.threshold(settings))
         self.operations = Operations(metrics=self._metrics.exposition, checks=self.checks)
 
     def _ports(self, info: JsonObject) -> Ports:
@@ -197,14 +197,14 @@ class Gateway:
             bounds = protocol.Bounds(max_head_bytes=2 * gateway._settings.limits.max_headers_bytes)
 
             def told(self, ending: Ending, source_ip: str) -> None:
-                gateway._refused(ending.kind, source_ip)
+                gateway._unheard(Refusal(ending.kind, ""), source_ip)
 
         return Told
 
-    def _refused(self, kind: Kind, source_ip: str) -> None:
+    def _unheard(self, refusal: Refusal, source_ip: str) -> None:
         """A request that no surface heard."""
-        self._metrics.rejected(kind=kind.value)
-        self._record(Refused(kind.value, kind.value, WIRE[kind].modern_status, source_ip))
+        self._metrics.rejected(kind=refusal.kind.value)
+        self._record(Refused(refusal.kind.value, refusal.cause, refusal.status("modern"), source_ip))
 
     def _policy_told(self, event: PolicyEvent) -> None:
         state = self._metrics.state

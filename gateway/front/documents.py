@@ -27,8 +27,8 @@ PREFLIGHT: Final = {
     "access-control-max-age": "86400",
 }
 
-Refused: TypeAlias = Callable[[Kind, str], None]
-"""Told of a request that no surface heard: its kind, and the address it came from."""
+Refused: TypeAlias = Callable[[Refusal, str], None]
+"""Told of a request that no surface heard: its refusal, and the address it came from."""
 
 
 class Published:
@@ -46,7 +46,7 @@ class Published:
             await self._read(head.method, send)
         except Refusal as refusal:
             client = scope.get("client")
-            self._refused(refusal.kind, client[0] if client else "")
+            self._refused(refusal, client[0] if client else "")
             await write_refusal(send, refusal, OPEN)
 
     async def _read(self, method: str, send: Send) -> None:

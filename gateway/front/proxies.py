@@ -31,7 +31,7 @@ class Proxies:
     """Puts the true client into the scope, or refuses."""
 
     def __init__(
-        self, app: ASGIApp, trusted: TrustedProxies, hosts: frozenset[str], refused: Callable[[Kind, str], None]
+        self, app: ASGIApp, trusted: TrustedProxies, hosts: frozenset[str], refused: Callable[[Refusal, str], None]
     ) -> None:
         self._app = app
         self._trusted = trusted
@@ -49,7 +49,7 @@ class Proxies:
             if named:
                 scope = {**scope, "client": (str(self._caller(scope, peer)), 0)}
         except Refusal as refusal:
-            self._refused(refusal.kind, client[0] if client else "")
+            self._refused(refusal, client[0] if client else "")
             await write_refusal(send, refusal)
             return
         await self._app(scope, receive, send)

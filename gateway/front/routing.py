@@ -79,7 +79,6 @@ class Nowhere:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             client = scope.get("client")
-            self._refused(Kind.NO_SUCH_ENDPOINT, client[0] if client else "")
-            await write_refusal(
-                send, Refusal(Kind.NO_SUCH_ENDPOINT, "There is no MCP endpoint at this path; the default one is /mcp.")
-            )
+            refusal = Refusal(Kind.NO_SUCH_ENDPOINT, "There is no MCP endpoint at this path; the default one is /mcp.")
+            self._refused(refusal, client[0] if client else "")
+            await write_refusal(send, refusal)

@@ -128,6 +128,8 @@ class Settings(Closed):
             yield "listen.host is beyond loopback: set tls_cert and tls_key, or name the proxies in front in trusted_proxies"
         if listen.public_url is None and listen.host in WILDCARDS and self.identity.issuers:
             yield f"listen.public_url is needed: tokens must be for a URL of ours, and nobody can connect to {listen.host}"
+        if listen.public_url is None and listen.trusted_proxies and not listen.tls_cert and self.identity.issuers:
+            yield "listen.public_url is needed: tokens must be for the URL of the proxy in front, which only you know"
         if (listen.tls_cert is None) != (listen.tls_key is None):
             yield "listen.tls_cert and listen.tls_key go together"
         if (listen.tls_client == "off") != (listen.tls_client_ca is None):

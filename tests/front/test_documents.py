@@ -23,7 +23,7 @@ def broken() -> tuple[int, Mapping[str, str], bytes]:
 
 APP = routes(
     {}, {"/.well-known/a": document, "/.well-known/broken": broken},
-    lambda kind, source_ip: refusals.append((kind, source_ip)), Threshold(hosts=frozenset({"mcp.example.com"})),
+    lambda refusal, source_ip: refusals.append((refusal.kind, source_ip)), Threshold(hosts=frozenset({"mcp.example.com"})),
 )  # fmt: skip
 
 

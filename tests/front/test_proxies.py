@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import Kind
 from gateway.front.proxies import Proxies, TrustedProxies
 
 PROXY = TrustedProxies((ipaddress.ip_network("10.0.0.0/24"),))
@@ -23,10 +22,10 @@ async def source(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": scope["client"][0].encode()})
 
 
-def asked(peer: str | None, *lines: tuple[str, str], trusted: TrustedProxies = PROXY) -> tuple[int, str, list[tuple[Kind, str]]]:
+def asked(peer: str | None, *lines: tuple[str, str], trusted: TrustedProxies = PROXY) -> tuple[int, str, list[tuple[str, str]]]:
     """Status, body, and what was told of a refusal."""
     sent: list[MutableMapping[str, Any]] = []
-    told: list[tuple[Kind, str]] = []
+    told: list[tuple[str, str]] = []
 
     async def receive() -> MutableMapping[str, Any]:
         raise AssertionError("nobody may read a body here")
@@ -36,7 +35,9 @@ def asked(peer: str | None, *lines: tuple[str, str], trusted: TrustedProxies = P
 
     headers = [(name.encode(), value.encode()) for name, value in (("host", "localhost"), *lines)]
     scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": headers, "client": None if peer is None else (peer, 1)}
-    app = Proxies(source, trusted, frozenset({"mcp.example.com"}), lambda kind, source_ip: told.append((kind, source_ip)))
+    app = Proxies(
+        source, trusted, frozenset({"mcp.example.com"}), lambda refusal, source_ip: told.append((refusal.cause, source_ip))
+    )
     asyncio.run(asyncio.wait_for(app(scope, receive, send), PATIENCE_S))
     start, body = sent
     return start["status"], body["body"].decode(), told
@@ -62,7 +63,7 @@ def test_loopback_may_connect_itself_and_says_nothing_for_others(peer: str) -> N
 @pytest.mark.parametrize("peer", ["10.0.1.1", "2001:db8::1", "", "nobody", None])
 def test_nobody_comes_past_the_proxy_in_clear(peer: str | None) -> None:
     status, body, told = asked(peer, ("x-forwarded-for", "192.0.2.1"))
-    assert (status, json.loads(body)["error"]["code"], told) == (403, -32600, [(Kind.FORBIDDEN_ORIGIN, peer or "")])
+    assert (status, json.loads(body)["error"]["code"], told) == (403, -32600, [("proxy", peer or "")])
 
 
 def test_where_we_serve_tls_ourselves_others_may_come_as_who_they_are() -> None:

@@ -48,7 +48,7 @@ def answered(asked: str, method: str = "POST") -> tuple[int, list[tuple[bytes, b
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": asked, "root_path": "", "query_string": b"", "headers": []}
-    asyncio.run(asyncio.wait_for(routes(ENDPOINTS, {}, lambda kind, source_ip: None)(scope, receive, send), PATIENCE_S))
+    asyncio.run(asyncio.wait_for(routes(ENDPOINTS, {}, lambda refusal, source_ip: None)(scope, receive, send), PATIENCE_S))
     start, body = sent
     return start["status"], start["headers"], body["body"]
 

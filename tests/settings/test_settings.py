@@ -75,6 +75,13 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
             id="workloads_by_certificates_that_nobody_verifies",
         ),
         pytest.param(
+            GOOD
+            + "  issuers: [{issuer: 'https://id.example.com', audience: [a], jwks_file: keys.json}]\n"
+            + "listen: {trusted_proxies: [10.0.0.7]}",
+            "settings: listen.public_url is needed: tokens must be for the URL of the proxy in front, which only you know",
+            id="tokens_for_a_proxy_without_a_url",
+        ),
+        pytest.param(
             GOOD + "listen: {tls_client: required}",
             "settings: listen.tls_client (optional or required) and listen.tls_client_ca go together\n"
             "{place}settings: listen.tls_client: clients can show a certificate only where TLS is served: "
