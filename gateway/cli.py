@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from gateway import pinning
+from gateway import doctor, pinning
 from gateway.adapters.audit.files import AuditBusy
 from gateway.app import Gateway
 from gateway.assembly import listening, whole
@@ -54,6 +55,27 @@ def serve_command(settings: SettingsFile = Path("gateway.yaml")) -> None:
         raise _failed(_placed(settings, error), 2) from error
     except (AuditBusy, Unrecorded, OSError) as error:
         raise _failed(str(error)) from error
+
+
+@app.command("doctor")
+def doctor_command(
+    settings: SettingsFile = Path("gateway.yaml"),
+    as_json: Annotated[bool, typer.Option("--json", help="print the findings as JSON")] = False,
+    timeout_s: Annotated[float, typer.Option(min=0.1, max=600, help="how long each check may take")] = 10.0,
+) -> None:
+    """Look at everything that the gateway needs, and say what to do about what does not work. It changes nothing.
+
+    Settings, addresses, certificates, audit folder, every issuer and backend, OPA and the policy set: all are asked at once,
+    also beside a gateway that runs. Exit code 0: all is well, or wants a look; 1: something fails; 2: no settings to be read.
+
+    Example: mcp-gateway doctor --settings gateway.yaml
+    """
+    read = _settings(settings)
+    logging.disable(logging.CRITICAL)  # what there is to say stands in the table
+    found = uvloop.run(doctor.examined(read, timeout_s=timeout_s))
+    typer.echo(doctor.as_json(found) if as_json else doctor.table(found, columns=shutil.get_terminal_size((100, 24)).columns))
+    if any(each.state == "fail" for each in found):
+        raise typer.Exit(1)
 
 
 @catalog.command("pin")

@@ -20,7 +20,8 @@ from gateway.settings.model import Settings
 
 MAX_PAGES = 100
 
-Pins = dict[str, dict[str, dict[str, dict[str, str]]]]  # backend -> type -> name -> {"fingerprint": …}
+PinsOfOne = dict[str, dict[str, dict[str, str]]]  # type -> name -> {"fingerprint": …}
+Pins = dict[str, PinsOfOne]  # by backend
 
 
 class PinFailed(Exception):
@@ -49,11 +50,11 @@ async def pin(settings: Settings, backends: tuple[str, ...]) -> tuple[PinChange,
     if unknown:
         raise PinFailed(f"no such backend in the settings: {', '.join(sorted(unknown))}")
     path = pins(settings.policy.folder)
-    before = _read(path)
+    before = reviewed(path)
     offered = behind.backends(settings, lambda change: None, backends)
     try:
         await offered.start()
-        now = {backend: await _fingerprints(offered, backend) for backend in backends}
+        now = {backend: await fingerprints(offered, backend) for backend in backends}
     except BackendFailed as failed:
         raise PinFailed(f"a backend could not be asked, so nothing was written: {failed}") from failed
     finally:
@@ -62,8 +63,9 @@ async def pin(settings: Settings, backends: tuple[str, ...]) -> tuple[PinChange,
     return tuple(change for backend in backends for change in _changes(backend, before.get(backend, {}), now[backend]))
 
 
-async def _fingerprints(offered: BackendSet, backend: str) -> dict[str, dict[str, dict[str, str]]]:
-    found: dict[str, dict[str, dict[str, str]]] = {}
+async def fingerprints(offered: BackendSet, backend: str) -> PinsOfOne:
+    """Of everything that the backend offers now. Raises `BackendFailed` or `PinFailed`."""
+    found: PinsOfOne = {}
     for type in get_args(ItemType):
         cursor: str | None = None
         for _ in range(MAX_PAGES):
@@ -78,7 +80,8 @@ async def _fingerprints(offered: BackendSet, backend: str) -> dict[str, dict[str
     return found
 
 
-def _read(path: Path) -> Pins:
+def reviewed(path: Path) -> Pins:
+    """What the file says; nothing where there is none. Raises `PinFailed`."""
     try:
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError as error:

@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ports",),
     ("exchange", "adapters"),
     ("settings",),
-    ("assembly", "pinning", "front", "app", "cli", "cli_keys"),
+    ("assembly", "pinning", "front", "app", "doctor", "cli", "cli_keys"),
 )
 SIBLINGS_APART = (*PURE, "exchange", "adapters")
 ALLOWED_BETWEEN = {("audit_record", "model"), ("errors", "model")}
