@@ -54,3 +54,23 @@ def test_more_addresses_than_are_kept_push_out_the_oldest_and_no_more() -> None:
         logins.failed(f"198.51.{number // 200}.{number % 200}", "signature")
     assert logins.limited() == 100
     assert [logins.wait_s("198.51.0.149") > 0, logins.wait_s("198.51.0.150") > 0] == [False, True]
+
+
+def test_after_its_minute_an_address_begins_anew_and_can_be_limited_again() -> None:
+    clock = Clock()
+    logins = FailedLogins(2, clock_s=clock)
+    waits = []
+    for _ in range(2):
+        for _ in range(2):
+            logins.failed("192.0.2.7", "signature")
+        waits.append(logins.wait_s("192.0.2.7"))
+        clock.now_s += 61
+    assert waits == [60.0, 60.0]
+
+
+def test_no_limit_counts_for_the_figures_and_limits_nobody() -> None:
+    told: list[str] = []
+    logins = FailedLogins(0, told=told.append)
+    for _ in range(5):
+        logins.failed("192.0.2.7", "signature")
+    assert (logins.wait_s("192.0.2.7"), told) == (0.0, ["signature"] * 5)
