@@ -60,7 +60,7 @@ def guarded(issuer: str, jwks_url: str, url: str) -> MCPServer:
         ),
     )
 
-    @server.tool(annotations=ToolAnnotations(readOnlyHint=True))
+    @server.tool(annotations=ToolAnnotations(read_only_hint=True))
     def whoami() -> str:
         """What the token that came with this call says."""
         token = get_access_token()

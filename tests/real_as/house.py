@@ -24,7 +24,7 @@ def house(folder: Path, issuer: Provider, own: tuple[str, str], behind: Mapping[
     with ExitStack() as stopping:
         log = folder / "deploy.log"
         deploy = started(["-m", "examples.demo.deploy"], log, stopping)
-        backends = {
+        backends: dict[str, str | Mapping[str, Any]] = {
             "deploy": f"http://127.0.0.1:{first_line(deploy, log, 'port').split()[1]}/mcp",
             **{name: {"url": url, "credential": _credential(name, url, issuer, client)} for name, url in behind.items()},
         }
@@ -59,11 +59,13 @@ class Bearer:
     def __exit__(self, *ended: object) -> None:
         self._client.close()
 
-    def call(self, token: str, tool: str, arguments: Mapping[str, Any] | None = None, **headers: str) -> httpx2.Response:
+    def call(
+        self, token: str, tool: str, arguments: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx2.Response:
         told = {"name": tool, "arguments": dict(arguments or {}), "_meta": META}
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": told}
         sent = {"Authorization": f"Bearer {token}", "MCP-Protocol-Version": MODERN, "Mcp-Method": "tools/call", "Mcp-Name": tool}
-        return self._client.post(self.url, json=body, headers={**sent, **headers})
+        return self._client.post(self.url, json=body, headers={**sent, **(headers or {})})
 
 
 def text(answer: httpx2.Response) -> str:

@@ -57,7 +57,7 @@ def test_a_token_bound_to_a_key_passes_with_a_proof_only_and_with_each_proof_onc
     bound = {"Authorization": f"DPoP {token}"}
     proof = prover.proof(method, url, token)
     with Bearer(url) as client:
-        assert text(client.call(token, "deploy__services", **bound, DPoP=proof)) == "billing"
+        assert text(client.call(token, "deploy__services", headers={**bound, "DPoP": proof})) == "billing"
         wrong = {
             "replayed": {**bound, "DPoP": proof},
             "another key's": {**bound, "DPoP": other.proof(method, url, token)},
@@ -67,6 +67,8 @@ def test_a_token_bound_to_a_key_passes_with_a_proof_only_and_with_each_proof_onc
             "none": bound,
             "as bearer": {"DPoP": prover.proof(method, url, token)},
         }
-        told = {name: refusal(client.call(token, "deploy__services", **headers)) for name, headers in wrong.items()}
+        told = {name: refusal(client.call(token, "deploy__services", headers=headers)) for name, headers in wrong.items()}
         assert len(set(told.values())) == len(wrong), told  # each says what is wrong with it
-        assert text(client.call(token, "deploy__services", **bound, DPoP=prover.proof(method, url, token))) == "billing"
+        assert (
+            text(client.call(token, "deploy__services", headers={**bound, "DPoP": prover.proof(method, url, token)})) == "billing"
+        )
