@@ -350,7 +350,8 @@ def test_every_kind_of_trusted_workload_may_name_its_end_user(tmp_path: Path) ->
             assert (caller.subject.type, caller.subject.authentication, caller.agent_id) == ("user", "asserted", workload)
             assert caller.subject.identity == Identity(f"urn:workload:{workload}", "ada")
             assert (caller.subject.groups, [actor.id for actor in caller.subject.actors]) == (("support",), [workload])
-            assert caller.token is None
+        # the workload's own token, by which its streams are authorised again: never the user's to be exchanged
+        assert [caller.token is not None for caller in callers.values()] == [False, True, False]
         assert [caller.credential[:4] for caller in callers.values()] == ["key:", "jwt:", "mtls"]
 
     _run(main)
