@@ -117,7 +117,7 @@ class Gateway:
             standings=self._standings,
             server_info=info,
             cursor_key=secrets.token_bytes(32),
-            bounds=Bounds(limits.list_page_items, limits.subscriptions_per_stream, limits.held_notices),
+            bounds=Bounds(limits.list_page_items, limits.subscriptions_per_stream, limits.held_notices, limits.call_grace_s),
         )
 
     async def start(self) -> None:

@@ -148,6 +148,24 @@ def test_an_issuer_with_another_idea_of_the_time_is_told(apart_s: float, state: 
     assert states(found)["issuer https://id.example.com: clock"] == state
 
 
+@pytest.mark.parametrize(("status", "state"), [(200, "ok"), (401, "fail")])
+def test_an_issuer_that_does_not_know_the_gateway_as_a_client_is_told(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, status: int, state: str
+) -> None:
+    monkeypatch.setenv("DOCTORS_SECRET", SECRET)
+    httpserver.expect_request("/introspect", method="POST").respond_with_json({"active": False}, status=status)
+    asked = {
+        "url": httpserver.url_for("/introspect"),
+        "client_id": "gw",
+        "client_secret": {"env": "DOCTORS_SECRET"},
+        "jwts": True,
+    }
+    issuer = trusted("https://id.example.com", introspection=asked)
+    [found] = looked(identity.issuer(issuer, timeout_s=5))
+    assert (found.what, found.state) == ("issuer https://id.example.com: introspection", state)
+    assert httpserver.log[-1][0].form["token"] == "mcp-gateway-doctor"
+
+
 def test_api_keys_that_have_expired_or_soon_will_are_told(tmp_path: Path) -> None:
     soon = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=3)).isoformat()
     keys = [

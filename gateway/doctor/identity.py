@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -12,19 +13,49 @@ from gateway.adapters.discovery import Discovery
 from gateway.adapters.fetching import Document, Fetcher, SourceFailed
 from gateway.adapters.jwks import FileSource
 from gateway.adapters.key_file import KeyFileFailed
+from gateway.assembly import identity as assembled
 from gateway.doctor.finding import Finding
+from gateway.identity.grant import Rejected
 from gateway.identity.key_file import state
 from gateway.identity.signing_keys import BadKeySet, KeySet, read_key_set
 from gateway.settings.identity import Issuer
+from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
 
 SOON_S = 14 * 86_400.0
 CLOCK_WARN_S = 5.0
+NOBODYS = "mcp-gateway-doctor"  # a token that no issuer has issued
 
 
 async def issuer(issuer: Issuer, *, timeout_s: float) -> Sequence[Finding]:
     """Its metadata and keys, fetched now; which of its keys count; how far its clock is from ours."""
     what = f"issuer {issuer.issuer}"
+    if issuer.introspection is None:
+        return await _key_set(what, issuer, timeout_s)
+    asked = await _introspection(what, issuer)
+    return asked if issuer.introspection.jwts else (*asked, *await _key_set(what, issuer, timeout_s))
+
+
+async def _introspection(what: str, issuer: Issuer) -> Sequence[Finding]:
+    """Asked about a token that nobody has: the answer tells whether the gateway is accepted as a client."""
+    what = f"{what}: introspection"
+    try:
+        tokens = assembled.access_tokens([issuer])
+    except SettingsError as error:
+        return (Finding(what, "fail", str(error), "correct identity.issuers"),)
+    try:
+        for each in tokens.introspections:
+            with suppress(Rejected):  # as it should be; or for want of an answer, which then stands in `failure`
+                await each.verified(NOBODYS, resource="", now_s=time.time())
+            if each.failure is not None:
+                advice = "look whether the provider is up, and at `client_id`, `client_secret` and `client_auth`"
+                return (Finding(what, "fail", each.failure, advice),)
+    finally:
+        await tokens.close()
+    return (Finding(what, "ok", "it answers the gateway's questions about tokens"),)
+
+
+async def _key_set(what: str, issuer: Issuer, timeout_s: float) -> Sequence[Finding]:
     try:
         fetcher = Fetcher(timeout_s=timeout_s, ca_file=issuer.tls_ca)
         found = Discovery(issuer.issuer, fetcher, url=issuer.discovery_url)

@@ -84,14 +84,21 @@ async def _running(host: str, port: int) -> _Ready | None:
 
 
 async def certificate(settings: Settings) -> Sequence[Finding]:
-    """How long our own certificate is good, and whether it is for the name that clients use."""
-    path = settings.listen.tls_cert
-    assert path is not None
-    try:
-        read = x509.load_pem_x509_certificate(await asyncio.to_thread(path.read_bytes))
-    except (OSError, ValueError):
-        return ()  # told with the settings
-    return (judged("TLS certificate", read, settings.listen.public_url, f"replace {path}"),)
+    """How long our own certificate is good, whether it is for the name that clients use, and the same of the clients' CA."""
+    listen = settings.listen
+    found: list[Finding] = []
+    for what, path, url in (
+        ("TLS certificate", listen.tls_cert, listen.public_url),
+        ("CA of clients", listen.tls_client_ca, None),
+    ):
+        if path is None:
+            continue
+        try:
+            read = x509.load_pem_x509_certificate(await asyncio.to_thread(path.read_bytes))
+        except (OSError, ValueError):
+            continue  # told with the settings
+        found.append(judged(what, read, url, f"replace {path}"))
+    return found
 
 
 def judged(what: str, read: x509.Certificate, url: str | None, advice: str) -> Finding:

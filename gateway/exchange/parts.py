@@ -21,7 +21,7 @@ class Bounds:
     list_page_items: int = 1000
     subscriptions_per_stream: int = 100
     held_notices: int = 256
-    call_grace_s: float = 60.0  # how long a request that was forwarded may outlive its credential's own end
+    call_grace_s: float = 60.0  # how long a request that was forwarded may outlive its credential
     resource_pages: int = 20  # backend pages walked for one page of resources/list, so that none comes back empty
 
 

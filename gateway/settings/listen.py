@@ -120,6 +120,11 @@ class Limits(Closed):
     sessions_per_caller: Count = Field(default=32, description="legacy sessions of one caller")
     sessions_in_all: Count = Field(default=10_000, description="legacy sessions of all callers together")
     session_idle_s: Seconds = Field(default=1800, description="a legacy session unused for this long ends")
+    call_grace_s: float = Field(
+        default=60,
+        ge=0,
+        description="a call under way when its credential ends may go on for this long; streams of changes end at once",
+    )
     list_page_items: Count = Field(default=1000, description="most items on one page of a list")
     subscriptions_per_stream: Count = Field(default=100, description="most resource URIs that one stream may watch")
     keep_alive_s: Seconds = Field(default=15, description="a comment goes out on a silent stream after this time")

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.flows.running import (
     META,
     MODERN,
     PATIENCE_S,
+    ROOT,
     TESTERS,
     Http,
     Running,
@@ -85,13 +88,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared(places: dict[str, str], folder: Path) -> Iterator[Running]:
     """In front of the modern server. Each test has callers of its own; anybody else has a token of the issuer."""
     issuer = Issuer(folder)
+    (folder / "keys").touch(mode=0o600)
     with gateway(
         folder,
         {"new": places["new"]},
         {name: {"groups": TESTERS} for name in KEYS},
         policies=granting(folder, "new"),
-        limits={"keep_alive_s": 0.5},
-        identity={"issuers": [{**issuer.setting, "leeway_s": 0}]},
+        limits={"keep_alive_s": 0.5, "call_grace_s": 1},
+        identity={"issuers": [{**issuer.setting, "leeway_s": 0}], "key_file": str(folder / "keys")},
     ) as running:
         yield running
         assert "Traceback" not in running.log
@@ -338,12 +342,55 @@ def test_a_stream_ends_in_order_with_its_token_and_comes_back_with_a_new_one(run
             assert stream.methods()[-1] == "result"
             await eventually(lambda: bool(endings(running, "carol")))
             assert endings(running, "carol") == [("subscriptions/listen", "ended", "expired")]
-            assert not call.ended.is_set()  # what began under a good token may finish, within its time
+            await call.end()
+            assert call.messages[-1]["result"]["content"][0]["text"] == (
+                "The credential that this was asked with has expired: authenticate again. "
+                "It was ended; the action may have been carried out."
+            )
+            lines = [line for line in running.audit() if line.get("subject", {}).get("id") == "carol"]
+            ended = next(line for line in lines if line["type"] == "stream")
+            outcome = next(line for line in lines if line["type"] == "outcome")
+            assert (outcome["outcome"], outcome["cause"]) == ("cancelled", "expired")
+            assert outcome["time_ns"] - ended["time_ns"] > 5e8  # what began under a good token had `call_grace_s` more
             await fresh(60)
             async with listening(running, headers) as again:
                 await eventually(lambda: bool(again.messages))
                 assert again.status == 200
                 assert not again.ended.is_set()
+
+    run(main())
+
+
+def test_a_revoked_key_ends_what_it_opened_within_a_second(running: Running, folder: Path) -> None:
+    def keys(*arguments: str) -> str:
+        command = [sys.executable, "-m", "gateway.cli", "keys", *arguments, "--file", str(folder / "keys")]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=3 * PATIENCE_S, cwd=ROOT).stdout
+
+    def changes() -> list[int]:
+        return [line["time_ns"] for line in running.audit() if line["type"] == "change" and line["subsystem"] == "keys"]
+
+    async def main() -> None:
+        before = len(changes())
+        groups = [argument for group in TESTERS for argument in ("--group", group)]
+        made = json.loads(await asyncio.to_thread(keys, "create", "gil", *groups, "--type", "user", "--json"))
+        headers = {"Authorization": f"Bearer {made['token']}"}
+        await eventually(lambda: len(changes()) > before)
+        async with (
+            listening(running, headers) as stream,
+            calling(running, headers) as call,
+            listening(running, running.headers("dan")) as other,
+        ):
+            await eventually(lambda: bool(stream.messages and call.messages and other.messages))
+            await asyncio.to_thread(keys, "revoke", "gil")
+            await stream.end()
+            await call.end()
+            await eventually(lambda: bool(endings(running, "gil")))
+            assert endings(running, "gil") == [("subscriptions/listen", "ended", "credential_revoked")]
+            lines = [line for line in running.audit() if line["type"] in {"stream", "outcome"} and line["subject"]["id"] == "gil"]
+            assert [(line["cause"], line["time_ns"] - changes()[-1] < 1e9) for line in lines] == [
+                ("credential_revoked", True)
+            ] * 2
+            assert not other.ended.is_set()
 
     run(main())
 
