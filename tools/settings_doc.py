@@ -1,6 +1,10 @@
-"""Prints docs/settings.md from the settings' own model: `python -m tools.settings_doc > docs/settings.md`."""
+"""Prints docs/settings.md from the settings' own model: `python -m tools.settings_doc > docs/settings.md`.
+
+`python -m tools.settings_doc --identity` renews the table in docs/identity.md, of what concerns who asks and as whom we ask.
+"""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
@@ -24,6 +28,45 @@ reviewed data of the policy, `policies/mcp/facts/`, and described in [input.md](
 
 This page is made from the settings' own model by `python -m tools.settings_doc`; a test fails when it is behind.
 """
+
+
+IDENTITY_PAGE = Path(__file__).resolve().parents[1] / "docs/identity.md"
+NOT_IDENTITY = frozenset(
+    """listen.host listen.port surfaces.<name>.backends surfaces.<name>.include surfaces.<name>.exclude surfaces.<name>.rename
+    surfaces.<name>.describe surfaces.<name>.instructions surfaces.<name>.bare""".split()
+)
+ALSO_IDENTITY = frozenset(
+    """backends.<name>.lists_per_subject backends.<name>.forward_headers limits.failed_logins_per_minute limits.call_grace_s
+    catalog.scopes_kept catalog.scope_wait_s""".split()
+)
+BEGIN, END = "<!-- the table below is made by tools/settings_doc.py -->\n", "<!-- end of the table -->\n"
+
+
+def identity_page() -> str:
+    """docs/identity.md with its table as it must be now."""
+    before, _, rest = IDENTITY_PAGE.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    rows = "".join(row for where, row in _rows("", Settings) if _concerns_identity(where))
+    return f"{before}{BEGIN}| setting | type | default | meaning |\n|---|---|---|---|\n{rows}{END}{after}"
+
+
+def _concerns_identity(where: str) -> bool:
+    if where in ALSO_IDENTITY:
+        return True
+    if where.startswith(("backends.<name>.credential", "backends.<name>.assertion")):
+        return True
+    return where not in NOT_IDENTITY and where.startswith(("listen.", "identity.", "surfaces.<name>."))
+
+
+def _rows(path: str, model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Every setting below `path` with its whole name, as rows of one table."""
+    for name, info in model.model_fields.items():
+        where = f"{path}.{name}" if path else name
+        inner = [each for each in _models(info.annotation) if each.__name__ != "Secret"]
+        if not inner:
+            yield where, f"| `{where}` | {_type(info.annotation)} | {_default(info)} | {_cell(info.description or '')} |\n"
+        for each in inner:
+            yield from _rows(where + _suffix(info.annotation) + _which(each, inner), each)
 
 
 def page() -> str:
@@ -93,4 +136,7 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    if sys.argv[1:] == ["--identity"]:
+        IDENTITY_PAGE.write_text(identity_page())
+    else:
+        print(page(), end="")

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.settings.base import Secret
 from gateway.settings.load import SettingsError, load, secret_value
-from tools.settings_doc import page
+from tools.settings_doc import IDENTITY_PAGE, identity_page, page
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = """
@@ -31,6 +31,10 @@ def _mistake(folder: Path, text: str, **environment: str) -> str:
 
 def test_the_page_lists_every_setting() -> None:
     assert (ROOT / "docs/settings.md").read_text() == page(), "run: python -m tools.settings_doc > docs/settings.md"
+
+
+def test_the_page_about_identity_lists_every_setting_that_concerns_it() -> None:
+    assert IDENTITY_PAGE.read_text() == identity_page(), "run: python -m tools.settings_doc --identity"
 
 
 def test_the_shortest_good_file_has_safe_defaults(tmp_path: Path) -> None:
