@@ -32,12 +32,27 @@ This page is made from the settings' own model by `python -m tools.settings_doc`
 
 IDENTITY_PAGE = Path(__file__).resolve().parents[1] / "docs/identity.md"
 NOT_IDENTITY = frozenset(
-    """listen.host listen.port surfaces.<name>.backends surfaces.<name>.include surfaces.<name>.exclude surfaces.<name>.rename
-    surfaces.<name>.describe surfaces.<name>.instructions surfaces.<name>.bare""".split()
+    [
+        "listen.host",
+        "listen.port",
+        "surfaces.<name>.backends",
+        "surfaces.<name>.include",
+        "surfaces.<name>.exclude",
+        "surfaces.<name>.rename",
+        "surfaces.<name>.describe",
+        "surfaces.<name>.instructions",
+        "surfaces.<name>.bare",
+    ]
 )
 ALSO_IDENTITY = frozenset(
-    """backends.<name>.lists_per_subject backends.<name>.forward_headers limits.failed_logins_per_minute limits.call_grace_s
-    catalog.scopes_kept catalog.scope_wait_s""".split()
+    [
+        "backends.<name>.lists_per_subject",
+        "backends.<name>.forward_headers",
+        "limits.failed_logins_per_minute",
+        "limits.call_grace_s",
+        "catalog.scopes_kept",
+        "catalog.scope_wait_s",
+    ]
 )
 BEGIN, END = "<!-- the table below is made by tools/settings_doc.py -->\n", "<!-- end of the table -->\n"
 
