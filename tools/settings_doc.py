@@ -98,9 +98,9 @@ def _section(path: str, model: type[BaseModel], text: str) -> Iterator[str]:
         below += [(where + _suffix(info.annotation) + _which(each, inner), each) for each in inner]
         meaning = info.description or (inner[0].__doc__ or "").split("\n")[0]
         yield f"| `{name}` | {_type(info.annotation)} | {_default(info)} | {_cell(meaning)} |\n"
-    for where, inner in below:
-        if inner.__name__ != "Secret":
-            yield from _section(where, inner, inner.__doc__ or "")
+    for where, group in below:
+        if group.__name__ != "Secret":
+            yield from _section(where, group, group.__doc__ or "")
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
