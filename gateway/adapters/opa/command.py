@@ -25,13 +25,15 @@ def scrubbed() -> dict[str, str]:
     return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
 
-async def run(binary: str, arguments: Sequence[str], *, stdin: bytes = b"", cwd: str | None = None) -> Completed:
+async def run(
+    binary: str, arguments: Sequence[str], *, stdin: bytes = b"", cwd: str | None = None, within_s: float = TIMEOUT_S
+) -> Completed:
     """Run `binary` to its end. Raises `OpaUnusable` when it cannot be started or does not end in time."""
     try:
         process = await asyncio.create_subprocess_exec(
             binary,
             *arguments,
-            stdin=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=cwd,
@@ -40,10 +42,12 @@ async def run(binary: str, arguments: Sequence[str], *, stdin: bytes = b"", cwd:
     except OSError as error:
         raise OpaUnusable(f"cannot run {binary}: {error}") from error
     try:
-        async with asyncio.timeout(TIMEOUT_S):
-            stdout, stderr = await process.communicate(stdin)
+        async with asyncio.timeout(within_s):
+            stdout, stderr = await process.communicate(stdin or None)
     except TimeoutError as error:
-        raise OpaUnusable(f"{binary} {arguments[0]} took longer than {TIMEOUT_S:g} s") from error
+        raise OpaUnusable(f"{binary} {arguments[0]} took longer than {within_s:g} s") from error
+    except RuntimeError as error:  # uvloop, writing to a process that has ended
+        raise OpaUnusable(f"{binary} {arguments[0]} ended before it read its input") from error
     finally:
         if process.returncode is None:
             process.kill()
