@@ -15,6 +15,7 @@ from gateway.adapters.audit.files import AuditBusy
 from gateway.app import Gateway
 from gateway.assembly import listening, whole
 from gateway.cli_keys import keys
+from gateway.cli_policy import policy
 from gateway.errors import Unrecorded
 from gateway.front.serving import Listener, serve
 from gateway.settings.load import SettingsError, load
@@ -34,6 +35,7 @@ app = typer.Typer(
 catalog = typer.Typer(no_args_is_help=True, help="What the backends offer.\n\nExample: mcp-gateway catalog pin --backend crm")
 app.add_typer(catalog, name="catalog")
 app.add_typer(keys, name="keys")
+app.add_typer(policy, name="policy")
 
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="MCP_GATEWAY_SETTINGS", help="the settings file")]
 

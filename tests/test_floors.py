@@ -18,8 +18,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     PURE,
     ("ports",),
     ("exchange", "adapters"),
-    ("settings",),
-    ("assembly", "pinning", "front", "app", "doctor", "cli", "cli_keys"),
+    ("settings", "shipped"),
+    ("assembly", "pinning", "front", "app", "doctor", "lifecycle", "cli", "cli_keys", "cli_policy"),
 )
 SIBLINGS_APART = (*PURE, "exchange", "adapters")
 ALLOWED_BETWEEN = {("audit_record", "model"), ("errors", "model")}

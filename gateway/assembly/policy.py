@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
@@ -14,8 +13,7 @@ from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.opa.upkeep import health
 from gateway.settings.load import SettingsError, secret_value
 from gateway.settings.model import Settings
-
-PACKAGED = Path(__file__).resolve().parents[2]
+from gateway.shipped import SHIPPED
 
 
 def decider(settings: Settings, on_event: Callable[[PolicyEvent], None]) -> PolicySetDecider | SidecarDecider:
@@ -41,8 +39,7 @@ def decider(settings: Settings, on_event: Callable[[PolicyEvent], None]) -> Poli
 
 def policy_source(settings: Settings) -> Source:
     policy = settings.policy
-    packaged = PACKAGED / "tools/opa/capabilities.json"
-    return Source(policy.folder, policy.schemas, policy.capabilities or packaged, policy.canaries)
+    return Source(policy.folder, policy.schemas, policy.capabilities or SHIPPED.capabilities, policy.canaries)
 
 
 def opa_binary(settings: Settings) -> str:

@@ -29,6 +29,10 @@ _unreadable(rule) := {"rule": rule, "type": "malformed", "code": "malformed", "p
 
 # --- the shape of the question ----------------------------------------------------------------------------------------
 
+# METADATA
+# title: What is asked here must not be asked
+# custom:
+#   malformed_input: true
 test_a_question_of_another_shape_is_undecided[name] if {
 	some name, broken in {
 		"no version": object.remove(_call, ["version"]),

@@ -38,7 +38,7 @@ async def check(binary: str, snapshot: Snapshot) -> tuple[Finding, ...]:
     if snapshot.capabilities is not None:
         arguments += ["--capabilities", str(snapshot.capabilities)]
     done = await run(binary, arguments, cwd=str(snapshot.policies))
-    return () if done.status == 0 else _findings(done)
+    return () if done.status == 0 else findings(done)
 
 
 async def build(binary: str, snapshot: Snapshot, into: Path) -> Path:
@@ -49,11 +49,12 @@ async def build(binary: str, snapshot: Snapshot, into: Path) -> Path:
         arguments += ["--capabilities", str(snapshot.capabilities)]
     done = await run(binary, arguments, cwd=str(snapshot.policies))
     if done.status != 0:
-        raise PolicyRejected(_findings(done))
+        raise PolicyRejected(findings(done))
     return bundle
 
 
-def _findings(done: Completed) -> tuple[Finding, ...]:
+def findings(done: Completed) -> tuple[Finding, ...]:
+    """What a run of `opa` that failed said, in whichever way it said it."""
     for text in (done.stderr, done.stdout):
         try:
             report = msgspec.json.decode(text, type=_Report)

@@ -1,0 +1,76 @@
+"""`mcp-gateway policy`: the life of a policy set. Exit code 0: fine; 1: the answer is no; 2: asked wrongly, or it cannot run."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from gateway.adapters.opa.command import OpaUnusable
+from gateway.lifecycle import printing
+from gateway.lifecycle.check import examination, showing
+from gateway.lifecycle.check.report import Row
+from gateway.lifecycle.programs import program
+from gateway.lifecycle.repository import NoRepository, repository
+
+policy = typer.Typer(
+    no_args_is_help=True,
+    help="Policies: make, check, preview, roll out, prove.\n\nExample: mcp-gateway policy check",
+)
+
+Folder = Annotated[Path, typer.Argument(help="the policy repository: a folder with policies, policy_tests and schemas")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for a machine")]
+
+
+@policy.command("check")
+def check_command(
+    folder: Folder = Path(),
+    without: Annotated[list[str] | None, typer.Option("--without", help="leave this check out (may be repeated)")] = None,
+    beside: Annotated[list[str] | None, typer.Option("--beside", help="a further folder of Rego that is in no bundle")] = None,
+    format: Annotated[
+        Literal["table", "github"] | None, typer.Option("--format", help="default: what fits where it runs")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Everything that can be known of a policy repository before it decides about anybody, in one table.
+
+    Format, types by the schemas, structure and facts, Regal with our own rules, tests and what they ask, full coverage, and
+    that the bundle builds and its canaries hold. Where GitHub runs it, findings are shown on their lines.
+
+    Example: mcp-gateway policy check . --format github
+    """
+    left_out = frozenset(without or ())
+    if unknown := sorted(left_out - examination.NAMES):
+        raise failed(f"--without {unknown[0]}: there is no such check; there are {', '.join(sorted(examination.NAMES))}")
+    try:
+        checked = repository(folder, beside=tuple(beside or ()))
+        opa = required_opa()
+        rows = asyncio.run(examination.examined(checked, opa, program("regal"), without=left_out, on_row=_progress))
+    except (NoRepository, OpaUnusable) as error:
+        raise failed(str(error)) from error
+    if as_json:
+        typer.echo(showing.as_json(rows, checked))
+    else:
+        if (format or ("github" if os.environ.get("GITHUB_ACTIONS") == "true" else "table")) == "github":
+            showing.show_annotations(rows, checked)
+        showing.show_table(rows, checked)
+    if not all(each.fine for each in rows):
+        raise typer.Exit(1)
+
+
+def _progress(row: Row) -> None:
+    printing.progress(f"{row.check}: {row.state}, {row.took_s:.1f} s")
+
+
+def required_opa() -> str:
+    """Raises `typer.Exit`."""
+    found = program("opa")
+    if found is None:
+        raise failed("no opa: install Open Policy Agent, or name the program in $OPA")
+    return found
+
+
+def failed(message: str, code: int = 2) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(code)

@@ -1,0 +1,1 @@
+"""`policy check`: everything that can be known of a policy repository before it decides about anybody."""

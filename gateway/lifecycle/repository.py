@@ -1,0 +1,52 @@
+"""A policy repository: a folder with `policies`, `policy_tests` and `schemas`, and how paths in it are told."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.adapters.opa.snapshot import Source
+from gateway.shipped import SHIPPED
+
+POLICIES, TESTS, SCHEMAS = "policies", "policy_tests", "schemas"
+
+
+class NoRepository(Exception):
+    """The folder is no policy repository: the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    root: Path
+    capabilities: Path
+    linter: Path  # a .regal folder: the repository's own, or the shipped one
+    beside: tuple[str, ...] = ()  # further folders of Rego, relative to the root: checked and tested, in no bundle
+
+    @property
+    def source(self) -> Source:
+        return Source(self.root / POLICIES, self.root / SCHEMAS, self.capabilities)
+
+    @property
+    def rego(self) -> tuple[str, ...]:
+        """All folders of Rego, relative to the root."""
+        return (POLICIES, TESTS, *self.beside)
+
+    def told(self, file: str) -> str:
+        """A file of this repository as somebody in the current folder names it."""
+        return os.path.relpath(self.root / file) if file else ""
+
+
+def repository(root: Path, *, beside: tuple[str, ...] = ()) -> Repository:
+    """Raises `NoRepository`."""
+    for name in (POLICIES, TESTS, SCHEMAS, *beside):
+        if not (root / name).is_dir():
+            raise NoRepository(
+                f"{root} is no policy repository: it has no folder {name}; `mcp-gateway policy init DIR` makes one"
+            )
+    own = root / "capabilities.json"
+    linter = root / ".regal"
+    return Repository(
+        root=root.resolve(),
+        capabilities=own.resolve() if own.is_file() else SHIPPED.capabilities,
+        linter=linter.resolve() if linter.is_dir() else SHIPPED.linter,
+        beside=beside,
+    )

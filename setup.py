@@ -1,0 +1,26 @@
+"""A wheel carries the shipped policies, their tests, schemas, linter rules and capabilities; see gateway/shipped.py."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+CARRIED = ("policies", "policy_tests", "schemas", ".regal", "tools/opa/capabilities.json")
+
+
+class BuildWithShipped(build_py):
+    def run(self):
+        super().run()
+        if self.editable_mode:  # the originals are used
+            return
+        for name in CARRIED:
+            source, target = Path(name), Path(self.build_lib, "gateway/_shipped", name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, dirs_exist_ok=True)
+            else:
+                shutil.copy2(source, target)
+
+
+setup(cmdclass={"build_py": BuildWithShipped})

@@ -1,0 +1,172 @@
+"""`policy check`: each check finds what it is for, at its line; nothing that is wrong comes out with exit code 0."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from gateway.cli_policy import policy
+from gateway.lifecycle.check.inputs import Inputs
+from gateway.lifecycle.check.report import Row
+from gateway.policy.structure import Finding
+from gateway.shipped import SHIPPED
+from tests.lifecycle.repositories import copied, only, replaced
+from tools.binaries import find
+
+CHANGES = "policies/mcp/servers/crm/changes.rego"
+CHANGES_TEST = "policy_tests/mcp/servers/crm/changes_test.rego"
+
+
+def ran(*arguments: str, **environment: str) -> Result:
+    """The command as a user runs it, in here: what starts a process of its own for each of these takes a second more."""
+    around = {"OPA": find("opa"), "REGAL": find("regal"), "GITHUB_ACTIONS": "", "COLUMNS": "200", **environment}
+    whole = typer.Typer()
+    whole.add_typer(policy, name="policy")
+    return CliRunner().invoke(whole, ["policy", *arguments], env=around)
+
+
+def checked(root: Path, check: str) -> Row:
+    return asyncio.run(only(root, check))[check]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return copied(tmp_path)
+
+
+def test_an_unformatted_file_is_found_at_the_line_that_differs(root: Path) -> None:
+    replaced(root / CHANGES, "\tis_string(input.arguments.email)", "\t\tis_string(input.arguments.email)")
+    row = checked(root, "format")
+    assert row.state == "failed"
+    (found,) = row.findings
+    assert (found.file, found.message) == (CHANGES, "is not as `opa fmt` writes it: run `opa fmt --write` on it")
+    assert found.line > 20
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("is_string(input.arguments.email)", "is_string(input.arguments.emial)", "emial"),
+        (
+            'input.resources[0].name == "update_customer"\n\tnot subject',
+            'input.resource[0].name == "x"\n\tnot subject',
+            "resource",
+        ),
+        ("is_string(input.arguments.email)", 'http.send({"url": input.arguments.email})', "http.send"),
+    ],
+    ids=["a misspelt argument", "a misspelt member", "a builtin that is taken away"],
+)
+def test_a_type_that_cannot_be_is_found_with_what_there_is(root: Path, old: str, new: str, word: str) -> None:
+    replaced(root / CHANGES, old, new)
+    row = checked(root, "types")
+    assert row.state == "failed"
+    assert all(each.file == CHANGES and each.line > 1 for each in row.findings), row.findings
+    assert any(word in each.message for each in row.findings)
+
+
+def test_what_opa_would_ignore_is_found(root: Path) -> None:
+    replaced(
+        root / CHANGES,
+        "# title: only account managers change customers\n# custom:\n#   code: account_managers_only\ndeny",
+        "denies",
+    )
+    row = checked(root, "structure")
+    assert [each.message.split(":")[0] for each in row.findings] == ["denies would be ignored"]
+
+
+def test_a_misspelt_fact_is_found_in_its_file(root: Path) -> None:
+    replaced(root / "policies/mcp/facts/data.yaml", "org/reviewed: {enforcement: enforce", "org/reviewed: {enforcment: enforce")
+    (found, *_) = checked(root, "structure").findings
+    assert found.file == "policies/mcp/facts/data.yaml"
+    assert "enforcment" in found.message
+
+
+def test_regal_finds_what_our_own_rules_forbid(root: Path) -> None:
+    replaced(root / CHANGES, "package mcp.servers.crm.changes", "package mcp.servers.crm.alterations")
+    row = checked(root, "regal")
+    assert (
+        row.state,
+        any("mcp/package-is-path" in each.message and each.file == CHANGES for each in row.findings),
+    ) == ("failed", True)
+
+
+def test_a_test_that_fails_is_told_with_its_case_and_line(root: Path) -> None:
+    replaced(root / CHANGES_TEST, '"null": {"groups": ["account_managers"]', '"null": {"groups": ["analysts"]')
+    row = checked(root, "tests")
+    assert row.findings == (Finding(CHANGES_TEST, 10, "test_only_account_managers_change_customers_to_an_address fails: null"),)
+
+
+def test_tests_that_do_not_compile_are_told_with_their_line(root: Path) -> None:
+    replaced(root / CHANGES_TEST, '_asked([], "customer", {})', "_misspelt([])")
+    rows = asyncio.run(only(root, "tests", "test inputs"))
+    assert [(each.file, each.line) for each in rows["tests"].findings] == [(CHANGES_TEST, 29)]
+    assert "_misspelt" in rows["tests"].findings[0].message
+    assert rows["test inputs"].state == "not run"
+
+
+def test_a_test_that_asks_what_nobody_can_ask_is_found(root: Path) -> None:
+    replaced(root / "policy_tests/mcp/asking_test.rego", '"authentication": "api_key"', '"authentication": "apikey"')
+    rows = asyncio.run(only(root, "tests", "test inputs"))
+    assert rows["tests"].state == "ok"
+    assert rows["test inputs"].state == "failed"
+    messages = {each.message for each in rows["test inputs"].findings if each.file == CHANGES_TEST}
+    wrong = "input.subject.authentication: 'apikey' is not one of ['jwt', 'api_key', 'mtls', 'asserted', 'none']"
+    assert f"test_other_tools_are_not_meant asks with {wrong}" in messages
+
+
+def test_an_input_in_part_is_validated_in_what_it_has() -> None:
+    inputs = Inputs.of((SHIPPED.schemas / "input.json").read_bytes())
+    assert inputs.wrong((), {"subject": {"groups": ["devs"]}}) == ()
+    assert inputs.wrong(("subject", "groups"), ["devs"]) == ()
+    assert inputs.wrong((), {"subject": {"grups": []}}) == (
+        "input.subject: Additional properties are not allowed ('grups' was unexpected)",
+    )
+    assert inputs.wrong(("subject", "groups"), "devs") == ("input.subject.groups: 'devs' is not of type 'array'",)
+    assert inputs.wrong((), []) == ("an input that is no object",)
+
+
+def test_a_line_that_no_test_reaches_is_found(root: Path) -> None:
+    with (root / CHANGES).open("a") as file:
+        file.write('\n_never if input.resources[0].name == "never"\n')
+    row = checked(root, "coverage")
+    assert row.findings == (Finding(CHANGES, 35, "no test reaches this line"),)
+
+
+def test_a_canary_that_does_not_hold_is_found(root: Path) -> None:
+    replaced(root / "policies/mcp/servers/canary/access.rego", 'in {"allowed", "refused"}', 'in {"refused"}')
+    row = checked(root, "bundle")
+    assert row.state == "failed"
+    assert row.findings[0].message == "canary 'the canary may call what is granted to it': visible is [], expected [0]"
+
+
+def test_the_shipped_set_passes_every_check_and_a_finding_makes_it_fail(root: Path) -> None:
+    good = ran("check", str(root), "--json")
+    told = json.loads(good.stdout)
+    assert (good.exit_code, told["ok"]) == (0, True), good.stdout
+    assert {each["state"] for each in told["checks"]} == {"ok"}
+    replaced(root / CHANGES, "\tis_string(input.arguments.email)", "\t\tis_string(input.arguments.email)")
+    bad = ran("check", str(root), "--without", "tests", "--without", "coverage", GITHUB_ACTIONS="true")
+    assert bad.exit_code == 1
+    (annotation,) = [line for line in bad.stdout.splitlines() if "check%3A format" in line]
+    assert annotation.startswith(f"::error file={os.path.relpath(root / CHANGES)},line=")
+    assert annotation.endswith("title=policy check%3A format::is not as `opa fmt` writes it: run `opa fmt --write` on it")
+
+
+def test_a_linter_that_is_not_there_is_no_silent_success(root: Path) -> None:
+    others = [each for name in ("tests", "coverage", "bundle", "types") for each in ("--without", name)]
+    absent = ran("check", str(root), *others, REGAL="/nowhere/regal")
+    assert absent.exit_code == 1
+    assert "NOT RUN" in absent.stdout
+    assert ran("check", str(root), *others, "--without", "regal", REGAL="/nowhere/regal").exit_code == 0
+
+
+def test_what_is_no_repository_or_no_check_is_told_so(tmp_path: Path) -> None:
+    nothing = ran("check", str(tmp_path))
+    assert (nothing.exit_code, "has no folder policies" in nothing.stderr) == (2, True)
+    unknown = ran("check", "--without", "regals")
+    assert (unknown.exit_code, "there is no such check" in unknown.stderr) == (2, True)
+    assert ran("check", "--without", "regal", OPA="/nowhere/opa").exit_code == 2
