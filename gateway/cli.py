@@ -1,6 +1,5 @@
 """`mcp-gateway`: the command line. Exit code 0: done; 1: it did not work; 2: it was asked wrongly."""
 
-import json
 import logging
 import shutil
 import sys
@@ -10,10 +9,11 @@ from typing import Annotated
 import typer
 import uvloop
 
-from gateway import doctor, pinning
+from gateway import doctor
 from gateway.adapters.audit.files import AuditBusy
 from gateway.app import Gateway
 from gateway.assembly import listening, whole
+from gateway.cli_catalog import catalog
 from gateway.cli_keys import keys
 from gateway.cli_policy import policy
 from gateway.errors import Unrecorded
@@ -32,7 +32,6 @@ app = typer.Typer(
     Example: mcp-gateway serve --settings gateway.yaml
     """,
 )
-catalog = typer.Typer(no_args_is_help=True, help="What the backends offer.\n\nExample: mcp-gateway catalog pin --backend crm")
 app.add_typer(catalog, name="catalog")
 app.add_typer(keys, name="keys")
 app.add_typer(policy, name="policy")
@@ -78,33 +77,6 @@ def doctor_command(
     typer.echo(doctor.as_json(found) if as_json else doctor.table(found, columns=shutil.get_terminal_size((100, 24)).columns))
     if any(each.state == "fail" for each in found):
         raise typer.Exit(1)
-
-
-@catalog.command("pin")
-def pin_command(
-    settings: SettingsFile = Path("gateway.yaml"),
-    backend: Annotated[list[str] | None, typer.Option("--backend", "-b", help="only this backend (may be repeated)")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print what changed as JSON")] = False,
-) -> None:
-    """Accept the backends' definitions as they are now: write their fingerprints into the facts of the policy folder.
-
-    Until then the shipped policy hides new and changed items from all but reviewers.
-
-    Example: mcp-gateway catalog pin --settings gateway.yaml --backend crm
-    """
-    read = _settings(settings)
-    try:
-        changes = uvloop.run(pinning.pin(read, tuple(backend or read.backends)))
-    except SettingsError as error:
-        raise _failed(_placed(settings, error), 2) from error
-    except (pinning.PinFailed, OSError) as error:
-        raise _failed(str(error)) from error
-    if as_json:
-        typer.echo(json.dumps([change.members() for change in changes]))
-        return
-    for change in changes:
-        typer.echo(f"{change.what:9} {change.backend} {change.type} {change.name}")
-    typer.echo(f"{len(changes)} changes written to {pinning.pins(read.policy.folder)}")
 
 
 async def _serve(settings: Settings) -> None:

@@ -15,8 +15,7 @@ from typer.testing import CliRunner
 from gateway.cli import app
 from gateway.identity.api_keys import ApiKey, verified
 from gateway.settings.load import load
-from tests.flows.running import ROOT, gateway, granting
-from tests.peers.sdk_server import started_server
+from tests.flows.running import ROOT, gateway
 from tools.binaries import find
 
 WAIT_S = 30.0
@@ -228,44 +227,3 @@ def test_a_name_that_no_key_can_have_is_refused(id: str) -> None:
     done = CliRunner().invoke(app, ["keys", "create", id])
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == "an API key's id is 1 to 32 letters and digits\n"
-
-
-# --- pins -------------------------------------------------------------------------------------------------------------
-
-
-def test_pins_are_written_and_told_as_json_and_unchanged_ones_are_not(tmp_path: Path) -> None:
-    policies = granting(tmp_path, "peer")
-    with started_server("--name", "peer", "--era", "modern") as peer:
-        path = settings(
-            tmp_path,
-            backends={"peer": {"url": peer.url}},
-            policy={"folder": str(policies), "schemas": str(ROOT / "schemas")},
-        )
-        done = ran("catalog", "pin", "--settings", str(path), "--json")
-        assert (done.returncode, done.stderr) == (0, "")
-        changes = json.loads(done.stdout)
-        assert {"change": "new", "backend": "peer", "type": "tool", "name": "echo"} in changes
-        assert json.loads(ran("catalog", "pin", "--settings", str(path), "--json").stdout) == []
-    pinned = json.loads((policies / "mcp/facts/items/data.json").read_text())
-    assert pinned["peer"]["tool"]["echo"]["fingerprint"].startswith("sha256:")
-
-
-def test_what_cannot_be_pinned_is_told_and_nothing_is_written(tmp_path: Path) -> None:
-    policies = granting(tmp_path, "peer")
-    pins = policies / "mcp/facts/items/data.json"
-    path = settings(
-        tmp_path,
-        backends={"peer": {"url": "http://127.0.0.1:1/mcp"}},
-        policy={"folder": str(policies), "schemas": str(ROOT / "schemas")},
-    )
-    before = pins.read_text()
-    unknown = ran("catalog", "pin", "--settings", str(path), "--backend", "nope")
-    assert (unknown.returncode, unknown.stderr) == (1, "no such backend in the settings: nope\n")
-    down = ran("catalog", "pin", "--settings", str(path))
-    assert down.returncode == 1
-    assert down.stderr.startswith("a backend could not be asked, so nothing was written: ")
-    assert pins.read_text() == before
-    pins.write_text("{")
-    broken = ran("catalog", "pin", "--settings", str(path))
-    assert broken.returncode == 1
-    assert broken.stderr.startswith(f"{pins}: not JSON, so nothing was written: ")

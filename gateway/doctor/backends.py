@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from gateway import pinning
 from gateway.adapters.backends import BackendSet
 from gateway.assembly import backends as behind
 from gateway.doctor.finding import Finding
 from gateway.doctor.place import judged
 from gateway.errors import BackendFailed, Refusal
+from gateway.lifecycle.catalog.offered import CatalogFailed, Live, walked
+from gateway.lifecycle.catalog.reviewed import places, read_pins
 from gateway.model import Answer, Outgoing
 from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
@@ -43,18 +44,18 @@ async def backend(settings: Settings, name: str) -> Sequence[Finding]:
         return [Finding(what, "fail", line, "correct the settings") for line in str(error).splitlines()]
     started_s = time.monotonic()
     try:
-        now = await pinning.fingerprints(offered, name)
+        now = await walked(offered, name)
         told = await _server(offered, name)
     except BackendFailed as failed:
         if failed.cause == "credential" and offered.scope(name, "anybody") == "anybody":
             detail = "it lists for each subject, with the subject's own credential: nothing to show it from here"
             return (Finding(what, "warn", detail, "try it as a user"),)
         return (Finding(what, "fail", _reason(failed), ADVICE.get(failed.cause, "look at its log")),)
-    except (pinning.PinFailed, Refusal) as error:
+    except (CatalogFailed, Refusal) as error:
         return (Finding(what, "fail", str(error), "look at its lists"),)
     finally:
         await asyncio.shield(offered.close())
-    counts = ", ".join(f"{len(now.get(type, {}))} {word}" for type, word in WORDS.items())
+    counts = ", ".join(f"{sum(key.type == type for key in now.offers)} {word}" for type, word in WORDS.items())
     spent_ms = (time.monotonic() - started_s) * 1e3
     found = Finding(what, "ok", f"{told}: {counts} ({spent_ms:.0f} ms)")
     return (found, *_reviewed(settings, name, now))
@@ -87,21 +88,17 @@ def _reason(failed: BackendFailed) -> str:
     return f"{said}: {TLS_OBJECT.sub('', failed.detail)}" if failed.detail and failed.cause != "unauthorized" else said
 
 
-def _reviewed(settings: Settings, name: str, now: pinning.PinsOfOne) -> Sequence[Finding]:
+def _reviewed(settings: Settings, name: str, now: Live) -> Sequence[Finding]:
     """Items that the shipped rules hide until a reviewer has pinned them."""
-    path = pinning.pins(settings.policy.folder)
     if settings.opa.url is not None:
         return ()  # the sidecar's facts are not here
     try:
-        pinned = pinning.reviewed(path).get(name, {})
-    except (pinning.PinFailed, OSError) as error:
+        pinned = read_pins(places(settings, None).pins)
+    except (CatalogFailed, OSError) as error:
         return (Finding(f"review of {name}", "fail", str(error), "correct the file, or pin anew"),)
-    new = [f"{type} {each}" for type, items in now.items() for each in items if each not in pinned.get(type, {})]
+    new = [f"{key.type} {key.name}" for key in now.offers if key not in pinned]
     changed = [
-        f"{type} {each}"
-        for type, items in now.items()
-        for each, fact in items.items()
-        if each in pinned.get(type, {}) and pinned[type][each] != fact
+        f"{key.type} {key.name}" for key, offer in now.offers.items() if pinned.get(key, offer.fingerprint) != offer.fingerprint
     ]
     if not new and not changed:
         return (Finding(f"review of {name}", "ok", "every item is pinned as it is now"),)
