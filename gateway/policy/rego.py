@@ -38,6 +38,7 @@ class Rule:
     template_string: bool
     with_modifier: bool
     metadata: JsonObject
+    conditions: tuple[Path, ...] = ()  # those of `references` on which hangs whether it speaks; the others say what
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ def _rule(node: JsonObject, imports: Mapping[str, Path], lines: tuple[str, ...],
         template_string=any(part.get("type") == "templatestring" for part in _objects(node)),
         with_modifier=any("with" in part for part in _objects(node)),
         metadata=_metadata(lines, span[0]),
+        conditions=tuple(dict.fromkeys(_references({"body": node.get("body")}, imports))),
     )
 
 

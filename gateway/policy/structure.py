@@ -233,10 +233,11 @@ def _closure(module: Module, rule: Rule, modules: Sequence[Module]) -> Iterator[
         seen.add(key)
         yield owner, inner
         for path in inner.references:
-            waiting.extend(_referred(owner, path, modules))
+            waiting.extend(referred(owner, path, modules))
 
 
-def _referred(owner: Module, path: Path, modules: Sequence[Module]) -> Iterator[tuple[Module, Rule]]:
+def referred(owner: Module, path: Path, modules: Sequence[Module]) -> Iterator[tuple[Module, Rule]]:
+    """The rules that a path in `owner` may mean."""
     below = path[1:] if path[0] == "data" else (*owner.package, path[0])
     for module in modules:
         depth = len(module.package)

@@ -28,25 +28,25 @@ async def findings(binary: str, copy: Snapshot) -> tuple[Finding, ...]:
             unreadable.append(Finding(name, text[: error.start].count(b"\n") + 1, "is not UTF-8"))
     rules = {name: text for name, text in texts.items() if name.endswith(".rego")}
     data = {name: text for name, text in texts.items() if name not in rules}
-    parsed = await _parsed(binary, rules)
+    trees = await parsed(binary, rules)
     # The checks below hold the interpreter for tens of milliseconds: in a thread, decisions go on between their steps.
-    structural = await asyncio.to_thread(structure.check, rules, parsed, tuple(data))
+    structural = await asyncio.to_thread(structure.check, rules, trees, tuple(data))
     factual = await asyncio.to_thread(_data_findings, tuple(sorted(data.items())), copy.schema(FACTS_SCHEMA), _names(rules))
     return (*unreadable, *structural, *factual)
 
 
-async def _parsed(binary: str, rules: dict[str, str]) -> dict[str, Json]:
+async def parsed(binary: str, rules: dict[str, str]) -> dict[str, Json]:
     """Every module's syntax tree, from one OPA process; a module that does not parse is left out (the check tells of it)."""
     done = await run(binary, PARSE, stdin=msgspec.json.encode(rules))
     if done.status != 0:
         raise OpaUnusable(f"opa eval failed: {done.stderr.decode(errors='backslashreplace')[:500]}")
     try:
-        parsed = msgspec.json.decode(done.stdout)
+        trees = msgspec.json.decode(done.stdout)
     except msgspec.DecodeError as error:
         raise OpaUnusable(f"opa eval gave no syntax trees: {error}") from error
-    if not isinstance(parsed, dict):
+    if not isinstance(trees, dict):
         raise OpaUnusable("opa eval gave no syntax trees")
-    return parsed
+    return trees
 
 
 def _names(rules: dict[str, str]) -> frozenset[str]:

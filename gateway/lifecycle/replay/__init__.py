@@ -1,0 +1,1 @@
+"""Recorded questions, put to another policy set: what would have been answered otherwise, and what cannot be known."""

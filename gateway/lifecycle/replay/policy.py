@@ -1,0 +1,55 @@
+"""A policy set that is asked many questions at once, with the rules that it is made of."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.adapters.opa import compile, snapshot
+from gateway.adapters.opa.place import private_folder
+from gateway.adapters.opa.snapshot import Source
+from gateway.errors import Undecided
+from gateway.lifecycle.asking import Asked, running
+from gateway.lifecycle.ruleset import Ruleset, ruleset
+from gateway.ports import Verdict
+
+TRIES = 3
+PASSING = frozenset({"late", "unreachable"})  # not the policy's doing
+
+
+class Unanswered(Exception):
+    """OPA did not answer in time, again and again: nothing can be said of the policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    asked: Asked
+    rules: Ruleset
+
+    @property
+    def revision(self) -> str:
+        return self.asked.revision
+
+    async def answer(self, document: bytes) -> Verdict | Undecided:
+        """The answer, or the reason that the policy gives none. Raises `Unanswered`."""
+        for _ in range(TRIES):
+            try:
+                return await self.asked.ask(document)
+            except Undecided as undecided:
+                failure = undecided
+                if undecided.cause not in PASSING:
+                    return undecided
+        raise Unanswered(f"OPA did not answer: {failure}")
+
+
+@asynccontextmanager
+async def policy(binary: str, source: Source) -> AsyncIterator[Policy]:
+    """The policy set in `source`, running. Raises `PolicyRejected` where it does not compile, and `OpaUnusable`."""
+    with private_folder() as name:
+        folder = Path(name)
+        copy = await asyncio.to_thread(snapshot.take, source, folder)
+        bundle = await compile.build(binary, copy, folder)
+        rules = await ruleset(binary, copy)
+        async with running(binary, bundle, folder, revision=copy.revision) as asked:
+            yield Policy(asked, rules)

@@ -1,0 +1,106 @@
+"""The rules of a policy set as its text has them: who can speak with which verb and code, and what that hangs on.
+
+Read from the syntax trees that OPA makes, never from what a rule said once: a rule that is silent is in it, too.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.adapters.opa import inspect
+from gateway.adapters.opa.snapshot import Snapshot
+from gateway.policy import rego
+from gateway.policy.rego import Module, Path, Rule
+from gateway.policy.structure import VERBS, referred
+
+OF_THE_CALL = (("input", "arguments"), ("input", "extracted"), ("input", "result"), ("input", "unknown_arguments"))
+"""What a recording may hold stand-ins for. `allow` and `hide` cannot reach it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One rule with one of the five verbs."""
+
+    verb: str
+    code: str  # "": the verb has none (allow, hide), or its METADATA lacks it
+    title: str
+    file: str
+    line: int
+    reads: tuple[Path, ...]  # of the call, without `input`: what its finding hangs on
+
+
+@dataclass(frozen=True, slots=True)
+class RulePackage:
+    """One file of rules. `name` is how decisions call it: `servers/crm/changes`."""
+
+    name: str
+    voices: tuple[Voice, ...]
+    digest: str  # of its text, and of all other text that it refers to
+
+    def reads(self, code: str, verbs: tuple[str, ...]) -> tuple[Path, ...]:
+        """What a finding with this code hangs on; of a code that no METADATA has, everything that the package reads."""
+        voices = [each for each in self.voices if each.verb in verbs]
+        named = [each for each in voices if each.code == code] or voices
+        return tuple(dict.fromkeys(path for each in named for path in each.reads))
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    packages: Mapping[str, RulePackage] = field(default_factory=dict)
+    frame: str = ""  # digest of what every rule hangs on: the entrypoint and the facts
+
+
+async def ruleset(binary: str, copy: Snapshot) -> Ruleset:
+    """The rules in a snapshot that compiles. Raises `OpaUnusable`."""
+    sources = {name: text.decode("utf-8", "replace") for name, text in copy.texts.items() if name.endswith(".rego")}
+    trees = await inspect.parsed(binary, sources)
+    modules = [rego.module(name, source, trees[name]) for name, source in sources.items() if name in trees]
+    frame = {name: text for name, text in copy.texts.items() if name.startswith(("mcp/authz", "mcp/facts/"))}
+    packages = [_package(module, modules) for module in modules if module.package[1:2] in (("org",), ("servers",))]
+    return Ruleset({each.name: each for each in packages}, _digest(frame.items()))
+
+
+def _package(module: Module, modules: Sequence[Module]) -> RulePackage:
+    owners = {module.file: module}
+    for rule in module.rules:
+        owners |= {owner.file: owner for owner, _ in _below(module, rule.references, modules)}
+    texts = ((file, "\n".join(owner.source).encode()) for file, owner in sorted(owners.items()))
+    voices = tuple(_voice(module, rule, modules) for rule in module.rules if rule.name in VERBS)
+    return RulePackage("/".join(module.package[1:]), voices, _digest(texts))
+
+
+def _voice(module: Module, rule: Rule, modules: Sequence[Module]) -> Voice:
+    # A duty is also what it says; of a refusal only whether it speaks matters, and its words may quote what they like.
+    roots = rule.references if rule.name == "oblige" else rule.conditions
+    paths = [*roots, *(path for _, inner in _below(module, roots, modules) for path in inner.references)]
+    title, custom = rule.metadata.get("title"), rule.metadata.get("custom")
+    code = custom.get("code") if isinstance(custom, dict) else None
+    return Voice(
+        verb=rule.name,
+        code=code if isinstance(code, str) else "",
+        title=title if isinstance(title, str) else "",
+        file=module.file,
+        line=rule.line,
+        reads=tuple(dict.fromkeys(path[1:] for path in paths if path[:2] in OF_THE_CALL)),
+    )
+
+
+def _below(module: Module, roots: Iterable[Path], modules: Sequence[Module]) -> Iterator[tuple[Module, Rule]]:
+    """All rules that `roots` lead to, through whatever they refer to themselves."""
+    waiting = [(module, path) for path in roots]
+    seen: set[tuple[str, int, str]] = set()
+    while waiting:
+        owner, path = waiting.pop()
+        for found, inner in referred(owner, path, modules):
+            key = (found.file, inner.line, inner.name)
+            if key not in seen:
+                seen.add(key)
+                yield found, inner
+                waiting.extend((found, further) for further in inner.references)
+
+
+def _digest(texts: Iterable[tuple[str, bytes]]) -> str:
+    total = hashlib.sha256()
+    for name, text in texts:
+        total.update(hashlib.sha256(name.encode()).digest() + hashlib.sha256(text).digest())
+    return total.hexdigest()
