@@ -16,6 +16,7 @@ from gateway.assembly import listening, whole
 from gateway.cli_catalog import catalog
 from gateway.cli_keys import keys
 from gateway.cli_policy import policy
+from gateway.cli_policy_rollout import build_command
 from gateway.errors import Unrecorded
 from gateway.front.serving import Listener, serve
 from gateway.settings.load import SettingsError, load
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.add_typer(catalog, name="catalog")
 app.add_typer(keys, name="keys")
 app.add_typer(policy, name="policy")
+policy.command("build")(build_command)
 
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="MCP_GATEWAY_SETTINGS", help="the settings file")]
 

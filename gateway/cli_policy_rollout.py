@@ -1,0 +1,103 @@
+"""`mcp-gateway policy build`: a policy set as it is handed on. Exit code 0: fine; 1: the answer is no; 2: asked wrongly."""
+
+import asyncio
+import hashlib
+import json
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.adapters.opa.command import OpaUnusable
+from gateway.adapters.opa.findings import PolicyRejected
+from gateway.lifecycle import bundle, printing
+from gateway.lifecycle.bundle import Packed, Signer
+from gateway.lifecycle.programs import program
+from gateway.lifecycle.repository import POLICIES, NoRepository, repository
+from gateway.policy.bundle_signature import BadKey, private_key
+
+Folder = Annotated[Path, typer.Argument(help="the policy repository: a folder with policies, policy_tests and schemas")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for a machine")]
+
+
+def build_command(
+    folder: Folder = Path(),
+    output: Annotated[Path, typer.Option("--output", "-o", help="the bundle to write")] = Path("bundle.tar.gz"),
+    label: Annotated[str | None, typer.Option("--label", help="begins the revision, such as a commit; its hash follows")] = None,
+    signing_key: Annotated[Path | None, typer.Option("--signing-key", help="PEM file of the private key to sign with")] = None,
+    signing_key_env: Annotated[
+        str | None, typer.Option("--signing-key-env", help="environment variable that holds that key instead")
+    ] = None,
+    key_id: Annotated[str | None, typer.Option("--key-id", help="what policy.require_signed calls the key")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make one file of a policy set, for gateways and OPAs to load: checked, canaries asked, with a revision, signed.
+
+    The same files, label, key and time make the same bytes; SOURCE_DATE_EPOCH sets the time that the signature names.
+
+    Example: mcp-gateway policy build . --label "$(git rev-parse --short HEAD)" --signing-key policy.pem --key-id 2026-a
+    """
+    try:
+        signer = _signer(signing_key, signing_key_env, key_id)
+        source = repository(folder).source
+        opa = program("opa")
+        if opa is None:
+            raise _failed("no opa: install Open Policy Agent, or name the program in $OPA")
+        made = asyncio.run(bundle.packed(opa, source, label=label, signer=signer))
+        bundle.write(made.content, output)
+    except PolicyRejected as rejected:
+        lines = (f"{POLICIES}/{each.file}:{each.line}: {each.message}" for each in rejected.findings)
+        raise _failed("\n".join(lines), 1) from rejected
+    except (NoRepository, OpaUnusable, BadKey, OSError) as error:
+        raise _failed(str(error)) from error
+    typer.echo(_json(made, output, signer) if as_json else _line(made, output, signer))
+
+
+def _signer(file: Path | None, variable: str | None, id: str | None) -> Signer | None:
+    """Raises `BadKey`, `OSError` or `typer.Exit`."""
+    if file is None and variable is None:
+        if id is not None:
+            raise _failed("--key-id names a key: give it with --signing-key or --signing-key-env")
+        return None
+    if file is not None and variable is not None:
+        raise _failed("give one of --signing-key and --signing-key-env")
+    if id is None:
+        raise _failed("--key-id is missing: what policy.require_signed calls the key")
+    if variable is not None and variable not in os.environ:
+        raise _failed(f"--signing-key-env: there is no variable {variable}")
+    pem = file.read_bytes() if file is not None else os.environ[variable or ""].encode()
+    try:
+        key = private_key(pem)
+    except BadKey as error:
+        raise BadKey(f"{file or variable} {error}") from error
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is not None and not epoch.isdecimal():
+        raise _failed("SOURCE_DATE_EPOCH is no number of seconds")
+    return Signer(id, key, int(epoch) if epoch is not None else int(time.time()))
+
+
+def _line(made: Packed, output: Path, signer: Signer | None) -> str:
+    when = datetime.fromtimestamp(signer.signed_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if signer else ""
+    by = f"signed by {signer.id} at {when}" if signer else "not signed"
+    return printing.plain(f"{output}: revision {made.revision}, {made.files} files, {len(made.content)} bytes, {by}")
+
+
+def _json(made: Packed, output: Path, signer: Signer | None) -> str:
+    told: dict[str, object] = {
+        "file": str(output),
+        "revision": made.revision,
+        "files": made.files,
+        "bytes": len(made.content),
+        "sha256": hashlib.sha256(made.content).hexdigest(),
+    }
+    if signer is not None:
+        told |= {"key_id": signer.id, "signed_s": signer.signed_s}
+    return json.dumps(told, indent=2)
+
+
+def _failed(message: str, code: int = 2) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(code)

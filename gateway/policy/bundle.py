@@ -1,0 +1,123 @@
+"""A policy bundle as OPA packs one: a gzipped tar, read within bounds and strictly, written the same every time.
+
+What two readers could read in two ways (a name twice, a link, a way out of the folder) makes the whole bundle unreadable.
+"""
+
+import gzip
+import hashlib
+import io
+import re
+import tarfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+MANIFEST = ".manifest"
+SIGNATURES = ".signatures.json"
+ROOT = "mcp"
+MAX_PACKED_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 128 * 1024 * 1024  # unpacked: a gzip may hold a thousand times its size
+MAX_FILES = 10_000
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
+_REVISION = re.compile(r"[A-Za-z0-9_.+:@/\-]{1,128}")
+
+
+class BadBundle(Exception):
+    """The bundle is not taken; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What is in a bundle. Nothing in it is to be trusted yet."""
+
+    files: Mapping[str, bytes]  # policies and data, by path
+    manifest: bytes | None
+    signatures: bytes | None
+    label: str | None  # the revision that the manifest names
+
+
+class _Manifest(msgspec.Struct):
+    revision: str = ""
+
+
+def read(packed: bytes) -> Bundle:
+    """Raises `BadBundle`."""
+    if len(packed) > MAX_PACKED_BYTES:
+        raise BadBundle(f"is larger than {MAX_PACKED_BYTES} bytes")
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
+            whole = stream.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadBundle("is no whole gzip file") from error
+    if len(whole) > MAX_BYTES:
+        raise BadBundle(f"unpacks to more than {MAX_BYTES} bytes")
+    files = _entries(whole)
+    manifest, signatures = files.pop(MANIFEST, None), files.pop(SIGNATURES, None)
+    return Bundle(files, manifest, signatures, _label(manifest))
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """The bundle of these files, `.manifest` and `.signatures.json` among them: the same bytes for the same files."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in sorted(files):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(files[name]), 0o644
+            archive.addfile(entry, io.BytesIO(files[name]))
+    return gzip.compress(tar.getvalue(), mtime=0)
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """SHA-256, hex, of names and contents, byte for byte: OPA's own hashes of data files do not see how they are written."""
+    total = hashlib.sha256()
+    for name in sorted(files):
+        total.update(hashlib.sha256(name.encode()).digest())
+        total.update(hashlib.sha256(files[name]).digest())
+    return total.hexdigest()
+
+
+def revision(label: str | None, contents: str) -> str:
+    """The revision of a set: what its maker calls it, and always the hash of what it is, or two sets could share a name."""
+    if not label or label == contents or label.endswith(f".{contents}"):
+        return label or contents
+    return f"{label}.{contents}"
+
+
+def _entries(whole: bytes) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as archive:
+            for entry in archive:
+                if entry.isdir():
+                    continue
+                name = entry.name.removeprefix("./").removeprefix("/")
+                if not entry.isreg() or entry.issparse():
+                    raise BadBundle(f"holds {entry.name[:200]!r}, which is no regular file")
+                if name not in (MANIFEST, SIGNATURES) and _NAME.fullmatch(name) is None:
+                    raise BadBundle(f"holds {entry.name[:200]!r}, which is no name that a file of policies may have")
+                if name in files:
+                    raise BadBundle(f"holds {name[:200]!r} twice")
+                if len(files) >= MAX_FILES:
+                    raise BadBundle(f"holds more than {MAX_FILES} files")
+                content = archive.extractfile(entry)
+                files[name] = content.read() if content is not None else b""
+                if len(files[name]) != entry.size:
+                    raise BadBundle("is cut off")
+    except (tarfile.TarError, ValueError, OSError, EOFError) as error:
+        raise BadBundle("is no whole tar file") from error
+    return files
+
+
+def _label(manifest: bytes | None) -> str | None:
+    if manifest is None:
+        return None
+    try:
+        named = msgspec.json.decode(manifest, type=_Manifest).revision
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadBundle("has a .manifest that cannot be read") from error
+    if named and _REVISION.fullmatch(named) is None:
+        raise BadBundle("has a revision of other characters than letters, digits and _ . + : @ / -")
+    return named or None
