@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from gateway.catalog.surface import View
 from gateway.model import BackendMessage, Caller, ItemType, Json, JsonObject, Listing, Outgoing, Presented
+from gateway.policy.extract import Extractions
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class Decider(Protocol):
     @property
     def revision(self) -> str | None:
         """Revision of the set in force; None: there is none, everything is undecided."""
+        ...
+
+    @property
+    def extractions(self) -> Extractions:
+        """What the set in force wants to be extracted; an answer of another revision was asked without it."""
         ...
 
 

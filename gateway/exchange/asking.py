@@ -12,6 +12,7 @@ from functools import partial
 from gateway.errors import Undecided
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.reading import ArgumentFacts
 from gateway.model import Decision, JsonObject, Phase, Resource
 from gateway.policy import decision as answer
 from gateway.policy import document
@@ -37,7 +38,7 @@ def question(  # noqa: PLR0913 — each member of the document is said by name
     phase: Phase,
     action: str | None = None,
     arguments: JsonObject | None = None,
-    arguments_valid: bool | None = None,
+    read: ArgumentFacts | None = None,
     result: JsonObject | None = None,
     now_ns: int,
 ) -> Question:
@@ -48,7 +49,9 @@ def question(  # noqa: PLR0913 — each member of the document is said by name
         phase=phase,
         resources=tuple(resources),
         arguments=arguments,
-        arguments_valid=arguments_valid,
+        arguments_valid=read.valid if read is not None else None,
+        unknown_arguments=read.unknown if read is not None else (),
+        extracted=read.extracted if read is not None else None,
         result=result,
         surface=x.view.surface,
         protocol=x.message.version,

@@ -3,6 +3,7 @@
 What was decided last is what is forwarded. A permit exists only for a request that the policy allows as it stands.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -10,10 +11,12 @@ from gateway.errors import Kind, Refusal, Undecided
 from gateway.exchange.asking import ask, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.reading import ArgumentFacts, argument_facts
 from gateway.exchange.standing import Ending
 from gateway.exchange.target import Target, unknown
 from gateway.identity.challenge import challenge
-from gateway.model import Item, JsonObject
+from gateway.model import Decision, JsonObject
+from gateway.policy.document import Question
 from gateway.policy.obligations import Duties
 from gateway.policy.redact import BadRedaction, Redactor
 from gateway.policy.ruling import Permitted, Refused, Ruling, StepUp, Unseen, ruling
@@ -48,17 +51,15 @@ async def permitted(ports: Ports, x: Exchange, draft: Draft, target: Target) -> 
 async def inspected(ports: Ports, x: Exchange, draft: Draft, permit: Permit, result: JsonObject) -> Redactor:
     """Ask again, with the result. The redactor for it, result duties included; raises `Refusal(RESULT_WITHHELD)`."""
     target = permit.target
-    asked = question(
-        x,
-        (target.resource,),
-        phase="result",
-        arguments=permit.arguments,
-        arguments_valid=arguments_valid(ports, target, permit.arguments),
-        result=result,
-        now_ns=ports.now_ns(),
-    )
+    now_ns = ports.now_ns()
+
+    def asked(read: ArgumentFacts) -> Question:
+        resources, arguments = (target.resource,), permit.arguments
+        return question(x, resources, phase="result", arguments=arguments, read=read, result=result, now_ns=now_ns)
+
     try:
-        ruled = ruling(await ask(ports, draft, asked), phase="result", scopes=x.caller.subject.scopes)
+        decision = await _decided(ports, draft, target, permit.arguments, asked)
+        ruled = ruling(decision, phase="result", scopes=x.caller.subject.scopes)
         draft.duties = permit.duties.with_result(ruled.duties)
         if isinstance(ruled, Permitted):
             return ports.redactors.compiled(draft.duties.result_redactions)
@@ -100,40 +101,33 @@ def ended_early(cause: Ending) -> Refusal:
     return Refusal(Kind.REVOKED, f"{reason} It was ended; the action may have been carried out.", cause=cause)
 
 
-def arguments_valid(ports: Ports, target: Target, arguments: JsonObject) -> bool:
-    """Whether the arguments satisfy the item's own schema; a prompt's are its required names, all of them text."""
-    item = target.item
-    if item is None:
-        return target.resource.type in {"resource", "resource_template"}
-    if item.type == "tool":
-        return ports.validators.arguments_valid(item, arguments)
-    if item.type == "prompt":
-        return required_arguments(item) <= arguments.keys() and all(isinstance(each, str) for each in arguments.values())
-    return True
-
-
-def required_arguments(item: Item) -> frozenset[str]:
-    declared = item.definition.get("arguments")
-    named = [each for each in declared if isinstance(each, dict)] if isinstance(declared, list) else []
-    return frozenset(str(each["name"]) for each in named if each.get("required") is True)
-
-
 async def _duties(ports: Ports, x: Exchange, draft: Draft, target: Target, arguments: JsonObject) -> Duties:
-    asked = question(
-        x,
-        (target.resource,),
-        phase="request",
-        arguments=arguments,  # also of what does not exist: their size and weight must not tell it from what is hidden
-        arguments_valid=arguments_valid(ports, target, arguments),
-        now_ns=x.started_ns,
-    )
+    def asked(read: ArgumentFacts) -> Question:
+        # also about what does not exist: the arguments' size and weight must not tell it from what is hidden
+        return question(x, (target.resource,), phase="request", arguments=arguments, read=read, now_ns=x.started_ns)
+
     try:
-        decision = await ask(ports, draft, asked)
+        decision = await _decided(ports, draft, target, arguments, asked)
         ruled = ruling(decision, phase="request", scopes=x.caller.subject.scopes)
     except Undecided as undecided:
         raise _undecided(ports, draft, undecided) from undecided
     draft.duties = ruled.duties
     return _permitted_or_raise(ports, x, target, ruled)
+
+
+async def _decided(
+    ports: Ports, draft: Draft, target: Target, arguments: JsonObject, asked: Callable[[ArgumentFacts], Question]
+) -> Decision:
+    """The decision on what the arguments hold, by the very policy that said what to look for in them. Raises `Undecided`."""
+    for _ in range(2):  # the second time only if another policy set came into force in between
+        read = await argument_facts(ports, target, arguments)
+        told = asked(read)
+        decision = await ask(ports, draft, told)
+        if decision.revision == read.revision:
+            return decision
+    ports.meter.undecided(cause="revision")
+    draft.undecided(told.decision_id, told.phase, "revision")
+    raise Undecided("revision", "the policy changed twice while one request was decided")
 
 
 def _permitted_or_raise(ports: Ports, x: Exchange, target: Target, ruled: Ruling) -> Duties:

@@ -37,6 +37,8 @@ class Question:
     trace_id: str | None  # None: the client sent none
     arguments: JsonObject | None = None  # None: phase list
     arguments_valid: bool | None = None
+    unknown_arguments: tuple[str, ...] = ()  # JSON pointers into `arguments`
+    extracted: JsonObject | None = None  # None: nothing is declared for the item
     result: JsonObject | None = None  # None: not phase result
     initiator: Literal["client", "server"] = "client"
     offered: tuple[str, ...] = OFFERED
@@ -121,6 +123,9 @@ def _parts(question: Question) -> JsonObject:
         parts["arguments"] = question.arguments
     if question.arguments_valid is not None:
         parts["arguments_valid"] = question.arguments_valid
+        parts["unknown_arguments"] = [*question.unknown_arguments]
+    if question.extracted is not None:
+        parts["extracted"] = question.extracted
     if question.result is not None:
         parts["result"] = question.result
     parts["context"] = {

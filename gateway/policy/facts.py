@@ -14,6 +14,7 @@ from jsonschema.exceptions import ValidationError
 from referencing import Registry
 
 from gateway.model import Json, JsonObject
+from gateway.policy.extract import problems
 from gateway.policy.structure import LOADER, Finding, check_yaml
 
 ROOT = "mcp/facts/"
@@ -44,7 +45,17 @@ def facts(texts: Mapping[str, str], schema: JsonObject, *, rules: Collection[str
     found.extend(_times(merged, places))
     found.extend(_waivers(merged, places))
     found.extend(_unknown_rules(merged, places, rules))
+    found.extend(_extracts(merged, places))
     return tuple(sorted(dict.fromkeys(found), key=_order))
+
+
+def whole(texts: Mapping[str, str]) -> JsonObject:
+    """Facts that were checked, as OPA sees them under `data.mcp.facts`."""
+    merged: JsonObject = {}
+    for file in sorted(texts, key=lambda name: (name.count("/"), name)):
+        for _ in _merge(merged, {}, file, texts[file]):
+            raise ValueError(f"{file} was not checked")
+    return merged
 
 
 def _order(found: Finding) -> tuple[str, int, str]:
@@ -212,3 +223,25 @@ def _waived(waivers: Json) -> Iterator[tuple[Key, str]]:
         rule = waiver.get("rule") if isinstance(waiver, dict) else None
         if isinstance(rule, str):
             yield at, rule
+
+
+def _extracts(merged: JsonObject, places: Places) -> Iterator[Finding]:
+    """A declaration that cannot be carried out would leave arguments unread."""
+    for path, said in _declared(merged):
+        for problem in problems(str(path[-1]), said):
+            file, line = _line(places, path)
+            yield Finding(file, line, f"{_said(path)} {problem}")
+
+
+def _declared(merged: JsonObject) -> Iterator[tuple[tuple[Key, ...], Json]]:
+    """Every `items.<backend>.tool.<name>.extract.<argument>`; other shapes are the schema's to refuse."""
+    levels: list[tuple[tuple[Key, ...], Json]] = [((), merged)]
+    for name in ("items", None, "tool", None, "extract", None):
+        levels = [
+            ((*path, key), said)
+            for path, value in levels
+            if isinstance(value, dict)
+            for key, said in value.items()
+            if name is None or key == name
+        ]
+    yield from levels

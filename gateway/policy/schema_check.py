@@ -80,7 +80,7 @@ def result_valid(schema: Json, structured: Json) -> bool:
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError]]
 
 
-def _search(pattern: str, text: str) -> bool:
+def search(pattern: str, text: str) -> bool:
     """As ECMA-262 `search`, as far as RE2 goes: no look-around and no back-references, so no exponential time."""
     return _program(pattern).search(text) is not None
 
@@ -102,7 +102,7 @@ def _program(pattern: str) -> Any:
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    if validator.is_type(instance, "string") and not _search(pattern, instance):
+    if validator.is_type(instance, "string") and not search(pattern, instance):
         yield ValidationError("does not match its pattern")
 
 
@@ -111,7 +111,7 @@ def _pattern_properties(validator: Any, patterns: Mapping[str, Any], instance: A
         return
     for pattern, subschema in patterns.items():
         for name, value in instance.items():
-            if _search(pattern, name):
+            if search(pattern, name):
                 yield from validator.descend(value, subschema, path=name, schema_path=pattern)
 
 
@@ -119,7 +119,7 @@ def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: 
     if not validator.is_type(instance, "object"):
         return
     declared, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    extra = [name for name in instance if name not in declared and not any(_search(pattern, name) for pattern in patterns)]
+    extra = [name for name in instance if name not in declared and not any(search(pattern, name) for pattern in patterns)]
     if validator.is_type(allowed, "object"):
         for name in extra:
             yield from validator.descend(instance[name], allowed, path=name)

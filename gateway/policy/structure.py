@@ -25,6 +25,7 @@ DATA_NAMES = ("data.json", "data.yaml", "data.yml")  # OPA ignores any other in 
 FORBIDDEN_TO_EXISTENCE: tuple[Path, ...] = (
     ("input", "arguments"),
     ("input", "arguments_valid"),
+    ("input", "unknown_arguments"),
     ("input", "extracted"),
     ("input", "result"),
     ("input", "action"),

@@ -107,6 +107,7 @@ def test_a_call_is_told_whole() -> None:
             ],
             "arguments": {"number": 2**70, "deep": {"list": [1, None]}},
             "arguments_valid": True,
+            "unknown_arguments": [],
             "context": {
                 "surface": "engineering",
                 "protocol": "2026-07-28",

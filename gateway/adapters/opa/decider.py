@@ -18,6 +18,7 @@ from gateway.adapters.opa.snapshot import Source, Stamp
 from gateway.adapters.opa.status import PolicyEvent, PolicyStatus, Rejection
 from gateway.adapters.tasks import Tasks
 from gateway.errors import Undecided
+from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
 
 log = logging.getLogger("gateway.opa")
@@ -32,7 +33,17 @@ RETRY_S = 2.0  # after a failure that is no fault of the policy (disk full, OPA 
 class PolicySetDecider:
     """Decides by the policies in a folder, each set in an OPA process of its own. Implements `ports.Decider`."""
 
-    def __init__(self, source: Source, binary: str, limits: Limits, on_event: Callable[[PolicyEvent], None]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        binary: str,
+        limits: Limits,
+        on_event: Callable[[PolicyEvent], None],
+        *,
+        role: Literal["policy", "shadow policy"] = "policy",
+    ) -> None:
+        """`role`: what the operator's log calls it."""
+        self._role = role
         self._source = source
         self._binary = binary
         self._limits = limits
@@ -56,6 +67,10 @@ class PolicySetDecider:
     def revision(self) -> str | None:
         return self._current.revision if self._current is not None else None
 
+    @property
+    def extractions(self) -> Extractions:
+        return self._current.built.extractions if self._current is not None else Extractions()
+
     async def decide(self, document: bytes) -> Verdict:
         """Raises `Undecided`."""
         current = self._current
@@ -73,7 +88,7 @@ class PolicySetDecider:
         try:
             await self.load()
         except (PolicyRejected, OpaUnusable):
-            log.warning("no policy is in force: every exchange is refused until the policies are right")
+            log.warning("no %s is in force: whatever is asked of it is undecided until it is right", self._role)
         self._following = self._tasks.spawn(self._follow(), "policy-watch")
         self._tasks.spawn(self._beat(), "policy-beat")
 
@@ -158,7 +173,7 @@ class PolicySetDecider:
         old, self._current = self._current, started
         self._since_s = time.time()
         self._misjudged = ()
-        log.info("policy revision %s is in force", started.revision)
+        log.info("%s revision %s is in force", self._role, started.revision)
         if old is not None:
             self._draining.add(old)
             self._tasks.spawn(self._drain(old), "policy-drain")
@@ -172,9 +187,9 @@ class PolicySetDecider:
         if self._rejection is not None and self._rejection.findings == findings:
             return  # said already
         self._rejection = Rejection(time.time(), findings)
-        kept = f"revision {self.revision} stays in force" if self.revision else "no policy is in force"
+        kept = f"revision {self.revision} stays in force" if self.revision else "none is in force"
         for found in findings:
-            log.error("policy refused, %s: %s:%d: %s", kept, found.file, found.line, found.message)
+            log.error("%s refused, %s: %s:%d: %s", self._role, kept, found.file, found.line, found.message)
         self._tell("rejected", self.revision, findings=findings)
 
     def _restarted(self, why: str) -> None:

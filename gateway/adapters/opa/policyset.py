@@ -18,6 +18,8 @@ from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.process import Launch, OpaProcess
 from gateway.adapters.opa.snapshot import Snapshot, Source
 from gateway.errors import Undecided
+from gateway.policy import facts
+from gateway.policy.extract import Extractions, declarations
 from gateway.ports import Verdict
 
 log = logging.getLogger("gateway.opa")
@@ -32,6 +34,7 @@ class Built:
     bundle: Path
     canaries: tuple[Canary, ...]
     folder: Path  # private: snapshot, bundle and socket
+    extractions: Extractions
 
 
 async def build(binary: str, copy: Snapshot, folder: Path) -> Built:
@@ -51,7 +54,16 @@ async def build(binary: str, copy: Snapshot, folder: Path) -> Built:
         raise PolicyRejected(tuple(dict.fromkeys(findings)))
     if isinstance(bundle, BaseException):
         raise bundle
-    return Built(copy.revision, copy.digest, bundle, canaries, folder)
+    declared = await asyncio.to_thread(_extractions, copy)
+    return Built(copy.revision, copy.digest, bundle, canaries, folder, declared)
+
+
+def _extractions(copy: Snapshot) -> Extractions:
+    """What the facts of a checked snapshot declare to be extracted from arguments."""
+    told = {
+        name: text.decode() for name, text in copy.texts.items() if name.startswith(facts.ROOT) and not name.endswith(".rego")
+    }
+    return declarations(facts.whole(told), copy.revision)
 
 
 def _canaries(copy: Snapshot, findings: list[Finding]) -> tuple[Canary, ...]:

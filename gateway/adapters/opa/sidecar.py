@@ -22,6 +22,7 @@ from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.status import PolicyEvent, PolicyStatus, Rejection
 from gateway.adapters.tasks import Tasks
 from gateway.errors import Undecided
+from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
 
 log = logging.getLogger("gateway.opa")
@@ -117,6 +118,11 @@ class SidecarDecider:
     @property
     def revision(self) -> str | None:
         return self._revision
+
+    @property
+    def extractions(self) -> Extractions:
+        """None: a sidecar's facts are its own and not read. A rule that finds something declared and not extracted refuses."""
+        return Extractions(self._revision)
 
     async def decide(self, document: bytes) -> Verdict:
         """Raises `Undecided`: `no_policy` until a revision is proved, `revision` while a new one is not."""

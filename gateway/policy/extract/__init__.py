@@ -1,0 +1,9 @@
+"""Typed facts out of arguments, for what Rego cannot parse: paths, SQL, URLs, addresses. Pure, bounded, and it never raises.
+
+What cannot be read with certainty is said to be unreadable, and why, in words that repeat nothing of what was sent.
+"""
+
+from gateway.policy.extract.declared import Declared, Extractions, declarations, problems
+from gateway.policy.extract.reading import extracted, is_slow
+
+__all__ = ["Declared", "Extractions", "declarations", "extracted", "is_slow", "problems"]

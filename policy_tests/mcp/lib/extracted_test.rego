@@ -1,0 +1,79 @@
+package mcp.lib.extracted_test
+
+import data.mcp.asking_test as asking
+import data.mcp.lib.extracted
+
+_facts := {"items": {"files": {"tool": {
+	"read": {"extract": {"path": {"kind": "path", "roots": ["/srv"]}, "from": {"kind": "url"}}},
+	"stat": {"labels": ["safe"]},
+}}}}
+
+_path := {"argument": "path", "at": "/path", "path": "/srv/a", "absolute": true, "inside": true, "root": "/srv"}
+
+_unclear := {"argument": "path", "at": "/path", "unreadable": true, "why": "it is empty"}
+
+_asked(tool, found) := object.union(asking.call([], "files", tool, {}), {"extracted": found})
+
+test_what_was_found_is_there_by_kind if {
+	found := {"paths": [_path], "sql": [1], "urls": [2], "addresses": [3]}
+	extracted.paths == [_path] with input as _asked("read", found)
+	extracted.sql == [1] with input as _asked("read", found)
+	extracted.urls == [2] with input as _asked("read", found)
+	extracted.addresses == [3] with input as _asked("read", found)
+}
+
+test_where_nothing_is_declared_there_is_nothing if {
+	asked := asking.call([], "files", "stat", {})
+	extracted.paths == [] with input as asked
+	extracted.sql == [] with input as asked
+	extracted.urls == [] with input as asked
+	extracted.addresses == [] with input as asked
+	extracted.unreadable == set() with input as asked with data.mcp.facts as _facts
+}
+
+test_what_could_not_be_read_is_told[name] if {
+	some name, tc in {
+		"all is well": {"found": {"paths": [_path], "urls": []}, "unreadable": set()},
+		"one is unclear": {
+			"found": {"paths": [_path, _unclear], "urls": []},
+			"unreadable": {{"argument": "path", "why": "it is empty"}},
+		},
+		"the gateway did not look for one kind": {
+			"found": {"paths": [_path]},
+			"unreadable": {{"argument": "from", "why": "the gateway did not look into it"}},
+		},
+	}
+	extracted.unreadable == tc.unreadable with input as _asked("read", tc.found) with data.mcp.facts as _facts
+}
+
+test_a_gateway_that_looked_into_nothing_is_told_for_each_argument if {
+	asked := asking.call([], "files", "read", {})
+	told := extracted.unreadable with input as asked with data.mcp.facts as _facts
+	{each.argument | some each in told} == {"from", "path"}
+}
+
+test_only_tools_are_declared if {
+	asked := object.union(asking.call([], "files", "read", {}), {"resources": [asking.item("files", "prompt", "read")]})
+	extracted.unreadable == set() with input as asked with data.mcp.facts as _facts
+}
+
+test_only_selects[name] if {
+	some name, tc in {
+		"a select": {"entry": {"kinds": ["select"]}, "holds": true},
+		"a delete in it": {"entry": {"kinds": ["delete", "select"]}, "holds": false},
+		"no kinds": {"entry": {"kinds": []}, "holds": false},
+		"unreadable": {"entry": _unclear, "holds": false},
+	}
+	count({1 | extracted.only_selects(tc.entry)}) > 0 == tc.holds
+}
+
+test_public[name] if {
+	some name, tc in {
+		"an address": {"entry": {"network": "public"}, "holds": true},
+		"a name": {"entry": {"network": "name"}, "holds": true},
+		"private": {"entry": {"network": "private"}, "holds": false},
+		"no host": {"entry": {"scheme": "data"}, "holds": false},
+		"unreadable": {"entry": _unclear, "holds": false},
+	}
+	count({1 | extracted.public(tc.entry)}) > 0 == tc.holds
+}
