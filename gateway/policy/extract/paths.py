@@ -65,7 +65,8 @@ def _readings(text: str, *, drives: bool) -> list[str]:
     readings += [unicodedata.normalize("NFKC", reading.translate(SLASHES)) for reading in tuple(readings)]
     for reading in readings:
         _refuse_tricks(reading, drives=drives)
-    return list(dict.fromkeys(readings))
+    slashed = [_slashed(reading) for reading in readings]
+    return list(dict.fromkeys(slashed if drives else (*slashed, *readings)))  # to Linux a backslash is a letter of a name
 
 
 def _decoded(text: str) -> str:
@@ -117,18 +118,17 @@ def _absolute(text: str, *, drives: bool) -> bool:
 
 def _normalised(reading: str, base: str | None, *, drives: bool) -> str:
     """`..`, `.` and doubled slashes resolved, from the base if it is relative; one that climbs from nowhere keeps its `..`."""
-    plain = _slashed(reading)
-    if drives and DRIVE.match(plain):
-        if plain[2:3] != "/":
+    if drives and DRIVE.match(reading):
+        if reading[2:3] != "/":
             raise Unreadable("it is relative to the place where a drive stands")
-        return plain[:2].upper() + posixpath.normpath(plain[2:])
-    if plain.startswith("/"):
+        return reading[:2].upper() + posixpath.normpath(reading[2:])
+    if reading.startswith("/"):
         if drives:
             raise Unreadable("it is absolute and names no drive")
-        return posixpath.normpath(plain)
+        return posixpath.normpath(reading)
     if base is None:
-        return posixpath.normpath(plain)
-    return _normalised(f"{base}/{plain}", None, drives=drives)
+        return posixpath.normpath(reading)
+    return _normalised(f"{base}/{reading}", None, drives=drives)
 
 
 def _root(reading: str, roots: tuple[str, ...], *, drives: bool) -> str | None:

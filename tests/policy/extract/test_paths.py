@@ -1,5 +1,7 @@
 """Paths: hostile ones are outside or unreadable, innocent ones are inside, whoever reads them."""
 
+
+
 import posixpath
 from urllib.parse import quote
 
@@ -43,6 +45,7 @@ HOSTILE = (
     "/srv/data/%2525252525252e./x",
     "/srv/data/..\\x",
     "/srv/data\\..\\..\\etc",
+    "/srv/data\\x",
     "/srv/data/%5c..%5c..%5cx",
     "/srv/data/\uff0e\uff0e/x",
     "/srv/data/\u2024\u2024/x",
