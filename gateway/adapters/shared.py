@@ -26,7 +26,8 @@ class Shared(Generic[T]):
         try:
             outcome = await asyncio.shield(running)
         except asyncio.CancelledError:
-            if running.cancelled():
+            waiter = asyncio.current_task()
+            if running.cancelled() and not (waiter is not None and waiter.cancelling()):  # who is cancelled itself must end
                 raise BackendFailed("closed", "the gateway is ending", sent=False) from None
             raise
         if isinstance(outcome, BackendFailed):

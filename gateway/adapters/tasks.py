@@ -22,11 +22,11 @@ class Tasks:
         return task
 
     async def close(self) -> None:
-        """Cancel what still runs and wait for its end."""
-        running = tuple(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        """Cancel what still runs, also what is begun meanwhile, and wait for its end."""
+        while running := tuple(self._running):
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -38,27 +39,48 @@ class _Server(uvicorn.Server):
 async def serve(
     front: Listener, operations: Listener, *, start: Callable[[], Awaitable[None]], before_end: Callable[[], None]
 ) -> None:
-    """Serve until SIGINT or SIGTERM. Prints `gateway ready {…}` once both listen; `before_end` ends the open streams.
-    The addresses were taken before `start` begins anything.
+    """Serve until SIGINT or SIGTERM, which count from the first moment on. Prints `gateway ready {…}` once both listen.
+
+    `before_end` ends the open streams. The addresses were taken before `start` begins anything.
     """
-    await start()
-    sockets = [front.bound, operations.bound]
-    for each in sockets:
-        each.listen(BACKLOG)
-    servers = [_server(front, 5), _server(operations, 5)]
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    running = [asyncio.ensure_future(server.serve(sockets=[bound])) for server, bound in zip(servers, sockets, strict=True)]
     stop = asyncio.ensure_future(stopping.wait())
+    try:
+        if await _started(start, stop):
+            await _served(front, operations, stop, before_end)
+    finally:
+        stop.cancel()
+
+
+async def _started(start: Callable[[], Awaitable[None]], stop: "asyncio.Future[Any]") -> bool:
+    """Whether the start came to its end; told to stop before, it is broken off."""
+    starting = asyncio.ensure_future(start())
+    both: list[asyncio.Future[Any]] = [stop, starting]
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait([starting])
+        return False
+    await starting
+    return True
+
+
+async def _served(front: Listener, operations: Listener, stop: "asyncio.Future[Any]", before_end: Callable[[], None]) -> None:
+    sockets = [front.bound, operations.bound]
+    for each in sockets:
+        each.listen(BACKLOG)
+    servers = [_server(front, 5), _server(operations, 5)]
+    running = [asyncio.ensure_future(server.serve(sockets=[bound])) for server, bound in zip(servers, sockets, strict=True)]
     print("gateway ready " + json.dumps(_urls(front, operations)), flush=True)
-    await asyncio.wait([stop, *running], return_when=asyncio.FIRST_COMPLETED)
+    either: list[asyncio.Future[Any]] = [stop, *running]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     before_end()
     for server in servers:
         server.should_exit = True
     await asyncio.gather(*running)
-    stop.cancel()
 
 
 def _server(listener: Listener, keep_alive_s: int) -> _Server:
