@@ -27,7 +27,8 @@ def check(settings: Settings) -> None:
         else partial(policy.decider, settings, lambda event: None)
     ]
     checks += [partial(credentials.signing_keys, settings)]
-    checks += [partial(backends.backends, settings, lambda change: None, [name]) for name in settings.backends]
+    signer = credentials.stand_in()
+    checks += [partial(backends.backends, settings, lambda change: None, [name], signer) for name in settings.backends]
     checks += [partial(backends.surface_spec, settings, name) for name in settings.surfaces]
     mistakes: list[str] = []
     for each in checks:

@@ -11,11 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-import jwt
+import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
@@ -25,6 +28,8 @@ MIN_RSA_BITS: Final = 2048
 MAX_KEYS: Final = 16
 
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+_SHA256: Final = SHA256()
+_ECDSA: Final = ECDSA(_SHA256)
 _THUMBED: Final = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
 
 Private: TypeAlias = EllipticCurvePrivateKey | Ed25519PrivateKey | RSAPrivateKey
@@ -68,7 +73,7 @@ def signing_key(key: PrivateKey) -> SigningKey:
         else OKPAlgorithm.to_jwk(private.public_key(), as_dict=True)
     )
     thumbed = json.dumps({name: public[name] for name in _THUMBED[public["kty"]]}, separators=(",", ":"), sort_keys=True)
-    kid = base64.urlsafe_b64encode(hashlib.sha256(thumbed.encode()).digest()).rstrip(b"=").decode()
+    kid = _base64url(hashlib.sha256(thumbed.encode()).digest()).decode()
     return SigningKey(kid, key, {**public, "kid": kid, "alg": key.algorithm, "use": "sig"})
 
 
@@ -79,8 +84,23 @@ def key_set(keys: Iterable[SigningKey]) -> JsonObject:
 
 
 def signed(claims: Mapping[str, Json], key: PrivateKey, *, typ: str, kid: str | None = None) -> str:
-    headers = {"typ": typ} if kid is None else {"typ": typ, "kid": kid}
-    return jwt.encode(dict(claims), key.private, algorithm=key.algorithm, headers=headers)
+    """A JWS in its compact form (RFC 7515 3.1). By hand, since PyJWT takes twice as long for it as the signature itself."""
+    header = {"alg": key.algorithm, "typ": typ} if kid is None else {"alg": key.algorithm, "typ": typ, "kid": kid}
+    message = _base64url(msgspec.json.encode(header)) + b"." + _base64url(msgspec.json.encode(claims))
+    return (message + b"." + _base64url(_signature(message, key.private))).decode()
+
+
+def _signature(message: bytes, private: Private) -> bytes:
+    if isinstance(private, Ed25519PrivateKey):
+        return private.sign(message)
+    if isinstance(private, RSAPrivateKey):
+        return private.sign(message, PKCS1v15(), _SHA256)
+    r, s = decode_dss_signature(private.sign(message, _ECDSA))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")  # RFC 7518 3.4
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def _read(pem: str) -> PrivateKey:
