@@ -16,6 +16,7 @@ from gateway.adapters.credentials.assertion import Signer
 from gateway.adapters.key_file import KeyChange
 from gateway.adapters.limits import MemoryLimiter
 from gateway.adapters.metrics import Metrics, Words
+from gateway.adapters.opa.shadow import Shadowed
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.operations import Check, Operations
 from gateway.adapters.sessions import MemorySessions, SessionLimits
@@ -63,6 +64,9 @@ class Gateway:
             settings, self._tokens, self._keys.method, rooms, public_url, self._strangers
         )
         self._decider = policy.decider(settings, self._policy_told)
+        self._shadow = policy.shadow(settings, self._audit, self._shadow_told)
+        if self._shadow is not None:
+            self._metrics.register(self._shadow)
         info = backends.client_info(settings)
         self._signing = credentials.signing_keys(settings)
         self._backends = backends.backends(settings, self._backend_told, signer=Signer(self._signing, public_url))
@@ -103,7 +107,7 @@ class Gateway:
         """What the pipeline gets. `info`: what the gateway says of itself."""
         limits = self._settings.limits
         return Ports(
-            decider=self._decider,
+            decider=Shadowed(self._decider, self._shadow) if self._shadow is not None else self._decider,
             backends=self._backends,
             catalogs=self._catalogs,
             limiter=MemoryLimiter(),
@@ -137,6 +141,8 @@ class Gateway:
         await self._catalogs.start()
         await self._catalogs.started(self._settings.catalog.start_wait_s)
         self._tasks.spawn(self._upkeep(), "upkeep")
+        if self._shadow is not None:
+            self._shadow.start()
         if self.certificates is not None:
             self._tasks.spawn(self.certificates.watch(), "watch of the TLS files")
         self._tasks.spawn(self._standings.watch(), "what is open")
@@ -161,6 +167,8 @@ class Gateway:
         await self._backends.close()
         await self._signing.close()
         await self._decider.close()
+        if self._shadow is not None:
+            await self._shadow.close()
         await self._tokens.close()
         await self._keys.close()
         await self._audit.close()
@@ -174,6 +182,8 @@ class Gateway:
         if policy.rejection is not None:
             findings = "; ".join(f"{each.file}:{each.line}: {each.message}" for each in policy.rejection.findings)
             checks.append(Check("policy-edit", True, f"the newest edit is not in force: {findings}", note=True))
+        if self._shadow is not None:
+            checks.append(self._shadow.check())
         for status in self._backends.status():
             detail = f"{status.state}, era {status.era or 'unknown'}" + (f": {status.last_error}" if status.last_error else "")
             checks.append(Check(f"backend {status.name}", True, detail))
@@ -221,6 +231,13 @@ class Gateway:
             state.policy_rejected()
         self._standings.policy_changed()
         self._record(Changed("policy", accepted, before=event.previous, after=event.revision, detail=detail))
+
+    def _shadow_told(self, event: PolicyEvent) -> None:
+        findings: JsonObject = {"findings": [f"{each.file}:{each.line}: {each.message}" for each in event.findings]}
+        if event.kind != "restarted":
+            accepted = event.kind == "enforced"
+            detail = {} if accepted else findings
+            self._record(Changed("shadow", accepted, before=event.previous, after=event.revision, detail=detail))
 
     def _keys_told(self, change: KeyChange) -> None:
         ids: JsonObject = {} if change.problem is None else {"findings": [change.problem]}

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
 from gateway.adapters.opa.findings import PolicyRejected
+from gateway.adapters.opa.shadow import Budget, Shadow
 from gateway.adapters.opa.sidecar import SidecarDecider, Trust, canaries, target
 from gateway.adapters.opa.snapshot import Source
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.opa.upkeep import health
+from gateway.ports import Audit
 from gateway.settings.load import SettingsError, secret_value
 from gateway.settings.model import Settings
 from gateway.shipped import SHIPPED
@@ -35,6 +37,20 @@ def decider(settings: Settings, on_event: Callable[[PolicyEvent], None]) -> Poli
         except (ValueError, PolicyRejected) as error:
             raise SettingsError(f"opa.url: {error}") from error
     return PolicySetDecider(source, opa_binary(settings), limits, on_event)
+
+
+def shadow(settings: Settings, audit: Audit, on_event: Callable[[PolicyEvent], None]) -> Shadow | None:
+    """The candidate beside the live policy set; None: there is none. Raises `SettingsError`."""
+    told = settings.policy.shadow
+    if told is None:
+        return None
+    capabilities = settings.policy.capabilities or SHIPPED.capabilities
+    source = Source(told.folder, told.schemas or settings.policy.schemas, capabilities)
+    limits = Limits(
+        deadline_s=told.deadline_ms / 1000, connections=2, max_answer_bytes=settings.opa.max_answer_bytes, background=True
+    )
+    candidate = PolicySetDecider(source, opa_binary(settings), limits, on_event, role="shadow policy")
+    return Shadow(candidate, Budget(share=told.share, queue=told.queue), audit)
 
 
 def policy_source(settings: Settings) -> Source:

@@ -26,6 +26,8 @@ def check(settings: Settings) -> None:
         if settings.opa.url is None
         else partial(policy.decider, settings, lambda event: None)
     ]
+    if settings.policy.shadow is not None:
+        checks += [partial(policy.opa_binary, settings)]
     checks += [partial(credentials.signing_keys, settings)]
     signer = credentials.stand_in()
     checks += [partial(backends.backends, settings, lambda change: None, [name], signer) for name in settings.backends]

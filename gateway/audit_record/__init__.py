@@ -21,10 +21,12 @@ from gateway.audit_record.records import (
     Stream,
     Subsystem,
 )
+from gateway.audit_record.shadow import Diverged, ShadowPeriod
 
 __all__ = [
     "Asked",
     "Changed",
+    "Diverged",
     "Duty",
     "End",
     "Exchange",
@@ -38,6 +40,7 @@ __all__ = [
     "Refused",
     "Ruling",
     "Settled",
+    "ShadowPeriod",
     "Started",
     "Stopped",
     "Strangers",

@@ -17,6 +17,7 @@ GIVING_WAY = (
     "observed",
     "waived",
     "dropped",
+    "differences",
     "duties",
     "counts",
     "claims",  # within `subject`

@@ -7,7 +7,7 @@ from typing import Literal
 from gateway.audit_record.members import End, Head, Level, Ruling, Who, item, present, word
 from gateway.model import Era, ItemType, JsonObject, Resource
 
-Subsystem = Literal["settings", "policy", "facts", "catalog", "audit", "keys"]
+Subsystem = Literal["settings", "policy", "shadow", "facts", "catalog", "audit", "keys"]
 
 UNRULED = Ruling()
 

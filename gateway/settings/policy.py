@@ -7,6 +7,16 @@ from pydantic import Field
 from gateway.settings.base import Closed, Count, Secret
 
 
+class Shadow(Closed):
+    """A candidate policy set that is asked what the live one is asked, and never obeyed. Needs an OPA of our own."""
+
+    folder: Path = Field(description="folder of the candidate policy set; edits in it are compared within a second")
+    schemas: Path | None = Field(default=None, description="folder of its schemas; default: those of the live set")
+    share: float = Field(default=1.0, gt=0, le=1, description="of the decisions, drawn by their ids, that are compared")
+    queue: Count = Field(default=256, description="decisions that wait to be compared; further ones are dropped and counted")
+    deadline_ms: Count = Field(default=1000, description="an answer of the candidate that takes longer is not compared")
+
+
 class Policy(Closed):
     """Where the policies are that the gateway's own OPA decides by (without `opa.url`)."""
 
@@ -20,6 +30,7 @@ class Policy(Closed):
     canaries: Path | None = Field(
         default=None, description="file of inputs with known answers; default: mcp/canaries/data.json in `folder`"
     )
+    shadow: Shadow | None = Field(default=None, description="a candidate to compare with on live traffic, without effect")
 
 
 class Opa(Closed):

@@ -43,6 +43,14 @@ class Launch:
     def socket_path(self) -> Path:
         return self.folder / "s"  # short: a socket's path has at most 104 to 108 bytes
 
+    def environment(self) -> dict[str, str]:
+        """What Go's runtime is told."""
+        return {"GOGC": GOGC, **({"GOMAXPROCS": "1"} if self.limits.background else {})}
+
+    def manners(self) -> list[str]:
+        """How the leash has it behave."""
+        return [leash.LOWEST] if self.limits.background else []
+
     def arguments(self) -> list[str]:
         decoding = f"server.decoding.max_length={self.limits.max_document_bytes}"
         return [
@@ -127,14 +135,16 @@ class OpaProcess:
 
     async def _start_once(self) -> None:
         self._launch.socket_path.unlink(missing_ok=True)
-        command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), self._launch.binary, *self._launch.arguments()]
+        own = str(os.getpid())
+        command = [sys.executable, "-I", "-S", leash.__file__, own, *self._launch.manners(), self._launch.binary]
+        command += self._launch.arguments()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE,  # held: a leash that watches ends with it
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
-                env={**scrubbed(), "GOGC": GOGC},
+                env={**scrubbed(), **self._launch.environment()},
                 limit=LINE_BYTES,
             )
         except OSError as error:
