@@ -7,7 +7,13 @@ RUN python -m venv /opt/gateway
 COPY deploy/gateway/requirements.txt .
 RUN /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt
 COPY pyproject.toml .
+COPY setup.py .
 COPY gateway gateway
+COPY policies policies
+COPY policy_tests policy_tests
+COPY schemas schemas
+COPY .regal .regal
+COPY tools/opa/capabilities.json tools/opa/capabilities.json
 RUN /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
     && /opt/gateway/bin/pip uninstall --quiet --yes setuptools pip
 

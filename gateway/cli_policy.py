@@ -1,6 +1,7 @@
 """`mcp-gateway policy`: the life of a policy set. Exit code 0: fine; 1: the answer is no; 2: asked wrongly, or it cannot run."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,10 @@ from gateway.adapters.opa.command import OpaUnusable
 from gateway.lifecycle import printing
 from gateway.lifecycle.check import examination, showing
 from gateway.lifecycle.check.report import Row
+from gateway.lifecycle.making import repository as making
+from gateway.lifecycle.making import rule as new_rule
+from gateway.lifecycle.making.repository import NotMade
+from gateway.lifecycle.making.rule import Verb
 from gateway.lifecycle.programs import program
 from gateway.lifecycle.repository import NoRepository, repository
 
@@ -21,6 +26,51 @@ policy = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(help="the policy repository: a folder with policies, policy_tests and schemas")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for a machine")]
+
+
+@policy.command("init")
+def init_command(
+    folder: Annotated[Path, typer.Argument(help="a new or empty folder")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a policy repository of your own: policies, tests, schemas, facts, linter, CI for GitHub and GitLab, README.
+
+    It passes `policy check` as it is made. A folder that is not empty is refused.
+
+    Example: mcp-gateway policy init our-policies
+    """
+    try:
+        files = making.make(folder)
+    except NotMade as error:
+        raise failed(str(error)) from error
+    if as_json:
+        typer.echo(json.dumps({"folder": str(folder), "files": files}))
+        return
+    typer.echo(f"{len(files)} files in {folder}. Read {folder}/README.md, then: mcp-gateway policy check {folder}")
+
+
+@policy.command("new")
+def new_command(
+    rule: Annotated[str, typer.Argument(help="servers/<backend>/<rule> or org/<rule>")],
+    folder: Folder = Path(),
+    verb: Annotated[Verb, typer.Option("--verb", help="what the rule says")] = "deny",
+    tool: Annotated[str | None, typer.Option("--tool", help="whose calls it is about; default: the rule's name")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a rule: its file with METADATA, typed by its tool's schema if there is one, and its test, which fails.
+
+    Example: mcp-gateway policy new servers/crm/refunds --tool refund
+    """
+    try:
+        repository(folder)
+        written = new_rule.add(folder, rule, verb=verb, tool=tool)
+    except (NoRepository, NotMade) as error:
+        raise failed(str(error)) from error
+    if as_json:
+        typer.echo(json.dumps({"rule": written[0], "test": written[1]}))
+        return
+    typer.echo(f"{folder / written[0]}: say who is refused, and who is not")
+    typer.echo(f"{folder / written[1]}: fails until the rule does so; then: mcp-gateway policy check {folder}")
 
 
 @policy.command("check")

@@ -29,7 +29,10 @@ from tools import base_images, demo_keys
 from tools.binaries import ROOT
 from tools.podman_home import Failed, Home, Unavailable, closed, equipped, opened, told
 
-SENT = ("compose.yaml", "Dockerfile", ".dockerignore", "pyproject.toml", "deploy", "examples", "gateway", "policies", "schemas")
+SENT = (
+    *("compose.yaml", "Dockerfile", ".dockerignore", "pyproject.toml", "setup.py", "deploy", "examples", "gateway"),
+    *("policies", "policy_tests", "schemas", ".regal", "tools/opa/capabilities.json"),
+)
 HEALTHY_S = 90.0
 SCRAPED_S = 60.0
 ENFORCED_S = 30.0
@@ -265,6 +268,7 @@ def _copied(project: Path) -> Path:
     project.mkdir()
     for name in SENT:
         source, target = ROOT / name, project / name
+        target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:

@@ -50,3 +50,11 @@ def repository(root: Path, *, beside: tuple[str, ...] = ()) -> Repository:
         linter=linter.resolve() if linter.is_dir() else SHIPPED.linter,
         beside=beside,
     )
+
+
+def policy_source(folder: Path, schemas: Path | None = None) -> Source:
+    """The policy set in a repository, or in its folder of policies alone; what it lacks is the shipped one."""
+    whole = (folder / POLICIES).is_dir()
+    beside = folder / SCHEMAS if whole else folder.parent / SCHEMAS
+    typed = schemas or (beside if beside.is_dir() else SHIPPED.schemas)
+    return Source(folder / POLICIES if whole else folder, typed, SHIPPED.capabilities)

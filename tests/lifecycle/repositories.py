@@ -3,6 +3,10 @@
 import shutil
 from pathlib import Path
 
+import typer
+from typer.testing import CliRunner, Result
+
+from gateway.cli_policy import policy
 from gateway.lifecycle.check.examination import NAMES, examined
 from gateway.lifecycle.check.report import Row
 from gateway.lifecycle.repository import repository
@@ -23,6 +27,14 @@ def replaced(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
     path.write_text(text.replace(old, new))
+
+
+def invoked(*arguments: str, **environment: str) -> Result:
+    """`mcp-gateway policy …` as a user runs it, in here: a process of its own for each of these takes a second more."""
+    around = {"OPA": find("opa"), "REGAL": find("regal"), "GITHUB_ACTIONS": "", "COLUMNS": "200", **environment}
+    whole = typer.Typer()
+    whole.add_typer(policy, name="policy")
+    return CliRunner().invoke(whole, ["policy", *arguments], env=around)
 
 
 async def only(root: Path, *checks: str) -> dict[str, Row]:

@@ -6,27 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
-from gateway.cli_policy import policy
 from gateway.lifecycle.check.inputs import Inputs
 from gateway.lifecycle.check.report import Row
 from gateway.policy.structure import Finding
 from gateway.shipped import SHIPPED
-from tests.lifecycle.repositories import copied, only, replaced
-from tools.binaries import find
+from tests.lifecycle.repositories import copied, invoked, only, replaced
 
 CHANGES = "policies/mcp/servers/crm/changes.rego"
 CHANGES_TEST = "policy_tests/mcp/servers/crm/changes_test.rego"
-
-
-def ran(*arguments: str, **environment: str) -> Result:
-    """The command as a user runs it, in here: what starts a process of its own for each of these takes a second more."""
-    around = {"OPA": find("opa"), "REGAL": find("regal"), "GITHUB_ACTIONS": "", "COLUMNS": "200", **environment}
-    whole = typer.Typer()
-    whole.add_typer(policy, name="policy")
-    return CliRunner().invoke(whole, ["policy", *arguments], env=around)
 
 
 def checked(root: Path, check: str) -> Row:
@@ -144,12 +132,12 @@ def test_a_canary_that_does_not_hold_is_found(root: Path) -> None:
 
 
 def test_the_shipped_set_passes_every_check_and_a_finding_makes_it_fail(root: Path) -> None:
-    good = ran("check", str(root), "--json")
+    good = invoked("check", str(root), "--json")
     told = json.loads(good.stdout)
     assert (good.exit_code, told["ok"]) == (0, True), good.stdout
     assert {each["state"] for each in told["checks"]} == {"ok"}
     replaced(root / CHANGES, "\tis_string(input.arguments.email)", "\t\tis_string(input.arguments.email)")
-    bad = ran("check", str(root), "--without", "tests", "--without", "coverage", GITHUB_ACTIONS="true")
+    bad = invoked("check", str(root), "--without", "tests", "--without", "coverage", GITHUB_ACTIONS="true")
     assert bad.exit_code == 1
     (annotation,) = [line for line in bad.stdout.splitlines() if "check%3A format" in line]
     assert annotation.startswith(f"::error file={os.path.relpath(root / CHANGES)},line=")
@@ -158,15 +146,15 @@ def test_the_shipped_set_passes_every_check_and_a_finding_makes_it_fail(root: Pa
 
 def test_a_linter_that_is_not_there_is_no_silent_success(root: Path) -> None:
     others = [each for name in ("tests", "coverage", "bundle", "types") for each in ("--without", name)]
-    absent = ran("check", str(root), *others, REGAL="/nowhere/regal")
+    absent = invoked("check", str(root), *others, REGAL="/nowhere/regal")
     assert absent.exit_code == 1
     assert "NOT RUN" in absent.stdout
-    assert ran("check", str(root), *others, "--without", "regal", REGAL="/nowhere/regal").exit_code == 0
+    assert invoked("check", str(root), *others, "--without", "regal", REGAL="/nowhere/regal").exit_code == 0
 
 
 def test_what_is_no_repository_or_no_check_is_told_so(tmp_path: Path) -> None:
-    nothing = ran("check", str(tmp_path))
+    nothing = invoked("check", str(tmp_path))
     assert (nothing.exit_code, "has no folder policies" in nothing.stderr) == (2, True)
-    unknown = ran("check", "--without", "regals")
+    unknown = invoked("check", "--without", "regals")
     assert (unknown.exit_code, "there is no such check" in unknown.stderr) == (2, True)
-    assert ran("check", "--without", "regal", OPA="/nowhere/opa").exit_code == 2
+    assert invoked("check", "--without", "regal", OPA="/nowhere/opa").exit_code == 2

@@ -12,14 +12,20 @@ _path := {"argument": "path", "at": "/path", "path": "/srv/a", "absolute": true,
 
 _unclear := {"argument": "path", "at": "/path", "unreadable": true, "why": "it is empty"}
 
+_one := {"argument": "query", "at": "/query"}
+
+_two := {"argument": "from", "at": "/from"}
+
+_three := {"argument": "to", "at": "/to"}
+
 _asked(tool, found) := object.union(asking.call([], "files", tool, {}), {"extracted": found})
 
 test_what_was_found_is_there_by_kind if {
-	found := {"paths": [_path], "sql": [1], "urls": [2], "addresses": [3]}
+	found := {"paths": [_path], "sql": [_one], "urls": [_two], "addresses": [_three]}
 	extracted.paths == [_path] with input as _asked("read", found)
-	extracted.sql == [1] with input as _asked("read", found)
-	extracted.urls == [2] with input as _asked("read", found)
-	extracted.addresses == [3] with input as _asked("read", found)
+	extracted.sql == [_one] with input as _asked("read", found)
+	extracted.urls == [_two] with input as _asked("read", found)
+	extracted.addresses == [_three] with input as _asked("read", found)
 }
 
 test_where_nothing_is_declared_there_is_nothing if {

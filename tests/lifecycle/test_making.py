@@ -1,0 +1,120 @@
+"""`policy init` makes a repository that passes its check; `policy new` a rule that is right in all but what it says."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway.lifecycle.check.examination import NAMES, examined
+from gateway.lifecycle.making import texts
+from gateway.lifecycle.making.repository import NotMade, make
+from gateway.lifecycle.making.rule import Verb, add
+from gateway.lifecycle.repository import repository
+from tests.lifecycle.repositories import invoked
+from tools.binaries import find, pinned
+
+VERBS: tuple[Verb, ...] = ("deny", "withhold", "oblige", "hide", "allow")
+
+
+def test_a_repository_as_it_is_made_passes_every_check(tmp_path: Path) -> None:
+    root = tmp_path / "ours"
+    told = invoked("init", str(root), "--json")
+    assert told.exit_code == 0, told.stderr
+    files = json.loads(told.stdout)["files"]
+    assert {"README.md", ".gitlab-ci.yml", ".github/workflows/policy.yml", "capabilities.json", ".regal/config.yaml"} <= set(
+        files
+    )
+    servers = {path.name for path in (root / "policies/mcp/servers").iterdir()}
+    assert servers == {"canary", "crm"}
+    rows = asyncio.run(examined(repository(root), find("opa"), find("regal")))
+    assert {each.check: (each.state, each.findings) for each in rows} == {each.check: ("ok", ()) for each in rows}
+    assert {each.check for each in rows} == NAMES - {"mutation"}
+
+
+def test_a_folder_with_something_in_it_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(NotMade, match="is not empty"):
+        make(tmp_path)
+    with pytest.raises(NotMade, match="is not empty"):
+        make(tmp_path / "mine")
+    assert [each.name for each in tmp_path.iterdir()] == ["mine"]
+    assert invoked("init", str(tmp_path)).exit_code == 2
+
+
+def test_the_workflows_run_the_check_with_the_tools_that_are_tested(tmp_path: Path) -> None:
+    make(tmp_path)
+    github = yaml.safe_load((tmp_path / ".github/workflows/policy.yml").read_text())
+    gitlab = yaml.safe_load((tmp_path / ".gitlab-ci.yml").read_text())
+    command = ".tools/python/bin/mcp-gateway policy check"
+    assert github["jobs"]["check"]["steps"][-1]["run"] == gitlab["policy"]["script"][-1] == command
+    assert github["permissions"] == {"contents": "read"}
+    assert (pinned("opa"), pinned("regal")) == (texts.OPA_VERSION, texts.REGAL_VERSION)
+    assert os.access(tmp_path / "ci/tools.sh", os.X_OK)
+    bare = {"PATH": os.environ["PATH"]}
+    asked = subprocess.run(["sh", "ci/tools.sh"], cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=30, check=False)
+    assert (asked.returncode != 0, "MCP_GATEWAY_PACKAGE" in asked.stderr) == (True, True)
+
+
+def test_new_rules_of_every_verb_are_right_but_for_what_they_say(tmp_path: Path) -> None:
+    make(tmp_path)
+    for verb in VERBS:
+        add(tmp_path, f"servers/crm/new_{verb}", verb=verb, tool="customer")
+    add(tmp_path, "org/night_shift", verb="deny", tool=None)
+    rows = {
+        each.check: each
+        for each in asyncio.run(
+            examined(repository(tmp_path), find("opa"), find("regal"), without={"coverage", "mutation"} & NAMES)
+        )
+    }
+    assert {each.check for each in rows.values() if not each.fine} == {"tests"}
+    assert sorted((found.file, found.message) for found in rows["tests"].findings) == sorted(
+        (f"policy_tests/mcp/{name}_test.rego", "test_who_may_is_let_through fails")
+        for name in (*(f"servers/crm/new_{verb}" for verb in VERBS), "org/night_shift")
+    )
+    for path in (tmp_path / "policies").rglob("n*.rego"):
+        path.write_text(path.read_text().replace("whoever_may", "say_who_may"))
+    passed = asyncio.run(examined(repository(tmp_path), find("opa"), None, without=NAMES - {"tests"}))
+    assert [each.findings for each in passed if each.check == "tests"] == [()]
+
+
+def test_a_new_rule_is_typed_by_its_tools_schema_where_there_is_one(tmp_path: Path) -> None:
+    make(tmp_path)
+    typed, _ = add(tmp_path, "policies/mcp/servers/crm/one.rego", verb="deny", tool="customer")
+    untyped, _ = add(tmp_path, "servers/crm/two", verb="deny", tool="unknown")
+    assert "- input.arguments: schema.tools.crm.customer" in (tmp_path / typed).read_text()
+    assert "input.arguments" not in (tmp_path / untyped).read_text()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "crm/refunds",
+        "servers/refunds",
+        "org/a/b",
+        "servers/CRM/refunds",
+        "servers/crm/Refunds",
+        "servers/crm/if",
+        "../org/x",
+        "",
+        "org/x_test",
+    ],
+)
+def test_a_name_that_nobody_would_ask_is_refused(tmp_path: Path, said: str) -> None:
+    with pytest.raises(NotMade, match=re.escape("a rule is named org/<rule> or servers/<backend>/<rule>")):
+        add(tmp_path, said, verb="deny", tool=None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_exists_is_not_overwritten_and_only_an_owner_grants(tmp_path: Path) -> None:
+    make(tmp_path)
+    before = (tmp_path / "policies/mcp/servers/crm/access.rego").read_text()
+    told = invoked("new", "servers/crm/access", str(tmp_path))
+    assert (told.exit_code, told.stderr) == (2, "policies/mcp/servers/crm/access.rego exists already\n")
+    assert (tmp_path / "policies/mcp/servers/crm/access.rego").read_text() == before
+    assert invoked("new", "org/grants", str(tmp_path), "--verb", "allow").exit_code == 2
+    assert invoked("new", "org/grants", str(tmp_path / "ci")).exit_code == 2
