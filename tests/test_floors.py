@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ports",),
     ("exchange", "adapters"),
     ("settings", "shipped"),
-    ("assembly", "front", "app", "doctor", "lifecycle", "cli", "cli_catalog", "cli_keys", "cli_policy", "cli_policy_rollout"),
+    ("assembly", "front", "app", "doctor", "lifecycle", "cli", "cli_catalog", "cli_keys", "cli_policy", "cli_policy_traffic", "cli_policy_rollout"),
 )
 SIBLINGS_APART = (*PURE, "exchange", "adapters")
 ALLOWED_BETWEEN = {("audit_record", "model"), ("errors", "model")}

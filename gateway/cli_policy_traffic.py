@@ -1,0 +1,94 @@
+"""`mcp-gateway policy replay` and `coverage`: what the recorded traffic says of a policy set."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from gateway.adapters.opa.command import OpaUnusable
+from gateway.adapters.opa.findings import PolicyRejected
+from gateway.adapters.opa.snapshot import Source
+from gateway.cli_policy import AsJson, failed, required_opa
+from gateway.lifecycle import printing, recorded
+from gateway.lifecycle.recorded import NoAudit
+from gateway.lifecycle.replay import showing
+from gateway.lifecycle.replay.compare import KINDS
+from gateway.lifecycle.replay.policy import Unanswered, policy
+from gateway.lifecycle.replay.run import Report, replayed
+from gateway.lifecycle.replay.traffic import Traffic, traffic
+from gateway.lifecycle.repository import POLICIES, SCHEMAS
+from gateway.shipped import SHIPPED
+
+RECORDED = "recorded"
+UNKNOWN = "unknown"
+PROGRESS_EVERY = 2000
+
+AuditFolder = Annotated[Path, typer.Option("--audit", help="folder of the audit files")]
+Schemas = Annotated[Path | None, typer.Option("--schemas", help="folder of schemas; default: beside the policies")]
+
+
+def replay_command(
+    audit: AuditFolder,
+    policies: Annotated[Path, typer.Option("--policies", "-p", help="the candidate: a policy repository or its policies")],
+    against: Annotated[str, typer.Option(help="what to compare with: `recorded` answers, or a folder of policies")] = RECORDED,
+    fail_on: Annotated[str, typer.Option(help=f"exit with 1 where there is any of: {', '.join(KINDS)}, {UNKNOWN}")] = "",
+    schemas: Schemas = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put recorded traffic to a changed policy set: who would newly be refused or let in, see more or less, owe otherwise.
+
+    The gateway records what this needs with `audit.record: replay`. Secrets are then replaced by stand-ins; where a rule
+    judges one, it is said that nobody can tell, and `unknown` in --fail-on makes that count. With a folder in --against,
+    rules that are the same in both sets keep what they said of the real values.
+
+    Example: mcp-gateway policy replay --audit audit --policies . --against ../live --fail-on newly-allowed,newly-denied
+    """
+    wanted = {each.strip() for each in fail_on.split(",") if each.strip()}
+    if unknown := sorted(wanted - {*KINDS, UNKNOWN}):
+        raise failed(f"--fail-on {unknown[0]}: there is no such difference; there are {', '.join(KINDS)}, {UNKNOWN}")
+    opa = required_opa()
+    read = recorded.Reading()
+    try:
+        asked = traffic(recorded.records(audit, read))
+        base = None if against == RECORDED else _source(Path(against), schemas)
+        report = uvloop.run(_replayed(opa, asked, _source(policies, schemas), base))
+    except (NoAudit, OpaUnusable, Unanswered) as error:
+        raise failed(str(error)) from error
+    except PolicyRejected as error:
+        raise failed("\n".join(f"{each.file}:{each.line}: {each.message}" for each in error.findings)) from error
+    if as_json:
+        typer.echo(json.dumps(showing.as_json(report, asked, read)))
+    else:
+        showing.show(report, asked, read)
+    if any(report.kinds[kind] for kind in KINDS if kind in wanted) or (UNKNOWN in wanted and _told_apart(report, asked)):
+        raise typer.Exit(1)
+    if not report.replayed:
+        raise failed("nothing was replayed: the audit holds no question with an answer; record with `audit.record: replay`")
+
+
+async def _replayed(opa: str, asked: Traffic, candidate: Source, base: Source | None) -> Report:
+    def progress(done: int) -> None:
+        if done % PROGRESS_EVERY == 0:
+            printing.progress(f"{done} of {len(asked.questions)} questions")
+
+    async with policy(opa, candidate) as new:
+        if base is None:
+            return await replayed(asked, new, None, progress=progress)
+        async with policy(opa, base) as old:
+            return await replayed(asked, new, old, progress=progress)
+
+
+def _told_apart(report: Report, asked: Traffic) -> int:
+    """Decisions of which something stays unknown, for whatever reason."""
+    return report.unknown + report.without_answer + sum(asked.missing.values())
+
+
+def _source(folder: Path, schemas: Path | None) -> Source:
+    """The policy set in a repository, or in its folder of policies."""
+    whole = (folder / POLICIES).is_dir()
+    beside = folder / SCHEMAS if whole else folder.parent / SCHEMAS
+    return Source(
+        folder / POLICIES if whole else folder, schemas or (beside if beside.is_dir() else SHIPPED.schemas), SHIPPED.capabilities
+    )
