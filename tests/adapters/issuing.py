@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from gateway.adapters.credentials.secret import Fixed
 from gateway.adapters.credentials.token_endpoint import Client, TokenEndpoint
+from gateway.adapters.discovery import Discovery
 from gateway.adapters.fetching import Fetcher
 from gateway.model import Caller, Identity, Outgoing, Subject
 
@@ -99,10 +100,15 @@ async def issuing(script: Callable[[Asked], Awaitable[None]]) -> AsyncIterator[I
 
 
 def endpoint(
-    server: Issuing, *, timeout_s: float = 2.0, client: Client | None = None, clock: Callable[[], float] = time.time
+    server: Issuing,
+    *,
+    timeout_s: float = 2.0,
+    client: Client | None = None,
+    clock: Callable[[], float] = time.time,
+    place: Discovery | None = None,
 ) -> TokenEndpoint:
     told = client or Client("gateway", "basic", Fixed(CLIENT_SECRET))
-    return TokenEndpoint(server.url + "/token", told, Fetcher(timeout_s=timeout_s), clock_s=clock)
+    return TokenEndpoint(place or server.url + "/token", told, Fetcher(timeout_s=timeout_s), clock_s=clock)
 
 
 def caller(name: str, token: str | None = None, **more: Any) -> Caller:

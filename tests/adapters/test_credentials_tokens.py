@@ -20,6 +20,8 @@ from gateway.adapters.credentials.secret import Fixed
 from gateway.adapters.credentials.signing import FixedKeys
 from gateway.adapters.credentials.token_endpoint import Client
 from gateway.adapters.credentials.token_exchange import Exchanging, TokenExchange
+from gateway.adapters.discovery import Discovery, DiscoveryTimes
+from gateway.adapters.fetching import Fetcher
 from gateway.errors import BackendFailed
 from gateway.identity.outbound import ACCESS_TOKEN, EXCHANGE, JWT_TOKEN, Wanted
 from gateway.identity.private_keys import read_keys
@@ -489,6 +491,46 @@ def test_a_kept_token_serves_while_its_endpoint_is_down() -> None:
             clock.now_s += 46
             assert "HTTP 503" in await refused(credential)
             await credential.close()
+
+    run(main())
+
+
+def test_an_endpoint_is_discovered_and_found_again_when_it_has_moved_and_a_refusal_alone_asks_for_nothing_anew() -> None:
+    async def main() -> None:
+        clock, where, status = Clock(), "/old", 200
+
+        async def script(asked: Asked) -> None:
+            if asked.path.startswith("/.well-known/"):
+                asked.json(200, {"issuer": server.url, "token_endpoint": server.url + where})
+            elif asked.path != where:
+                asked.raw(404, b"")
+            elif status == 200:
+                asked.token(f"by{asked.path}")
+            else:
+                asked.json(status, {"error": "invalid_grant"})
+
+        async with issuing(script) as server:
+            place = Discovery(server.url, fetcher := Fetcher(timeout_s=2), times=DiscoveryTimes(retry_s=1), clock_s=clock)
+            credential = ClientCredentials(endpoint(server, clock=clock, place=place), WANTED, IssuedTokens("crm", clock_s=clock))
+            status = 400
+            for _ in range(3):
+                assert "HTTP 400" in await refused(credential)
+                clock.now_s += 2
+            assert [each.path for each in server.asked].count("/old") == 3
+            assert len(server.asked) == 4
+            where, status = "/new", 200
+            assert "HTTP 404" in await refused(credential)
+            clock.now_s += 2
+            while True:  # the old place is asked while the new one is looked up
+                try:
+                    found = await shown(credential)
+                except BackendFailed:
+                    clock.now_s += 2
+                else:
+                    break
+            assert found == "by/new"
+            await credential.close()
+            await fetcher.close()
 
     run(main())
 

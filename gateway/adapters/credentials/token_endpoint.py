@@ -1,7 +1,7 @@
 """One authorization server's token endpoint, and how the gateway proves there who it is.
 
-Bounded in time and size, no redirect; its refusals are told to the operator by status and RFC 6749 code, never by its words:
-those may repeat what was sent.
+Bounded in time and size, no redirect; its refusals are told to the operator by status, never by its words: those may repeat
+what was sent.
 """
 
 import logging
@@ -15,6 +15,7 @@ from gateway.adapters.credentials.credential import unavailable
 from gateway.adapters.credentials.secret import Secret
 from gateway.adapters.discovery import Discovery
 from gateway.adapters.fetching import Fetcher, SourceFailed
+from gateway.errors import BackendFailed
 from gateway.identity.issuer_metadata import checked_url
 from gateway.identity.outbound import CLIENT_ASSERTION, BadAnswer, Issued, Stamp, basic, client_claims, issued
 from gateway.identity.private_keys import read_keys, signed
@@ -23,6 +24,7 @@ log = logging.getLogger("gateway.credentials")
 
 MAX_ANSWER_BYTES = 64 * 1024
 TOLD_EVERY_S = 10.0
+MOVED = frozenset({301, 302, 307, 308, 404, 405, 410})  # the endpoint may be elsewhere now: its metadata is read again
 
 ClientAuth = Literal["basic", "post", "private_key_jwt", "none"]
 
@@ -80,8 +82,8 @@ class TokenEndpoint:
             answer = await self._fetcher.posted(url, {**form, **members}, headers=headers, max_bytes=MAX_ANSWER_BYTES)
             return issued(answer.body, now_s=asked_s)
         except SourceFailed as error:
-            if error.status is not None and isinstance(self._place, Discovery):
-                self._place.expire()  # it may have moved
+            if error.status in MOVED and isinstance(self._place, Discovery):
+                self._place.expire()
             raise self._failed(str(error)) from None  # its cause may hold what was sent
         except BadAnswer as error:
             raise self._failed(f"the token endpoint: {error}") from None
@@ -100,7 +102,7 @@ class TokenEndpoint:
             raise SourceFailed(f"{self._place.issuer}: its metadata names no token_endpoint")
         return metadata.token_endpoint
 
-    def _failed(self, detail: str) -> Exception:
+    def _failed(self, detail: str) -> BackendFailed:
         now_s = time.monotonic()
         if now_s - self._told_s >= TOLD_EVERY_S:
             self._told_s = now_s
