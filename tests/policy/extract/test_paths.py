@@ -1,7 +1,5 @@
 """Paths: hostile ones are outside or unreadable, innocent ones are inside, whoever reads them."""
 
-
-
 import posixpath
 from urllib.parse import quote
 

@@ -1,7 +1,5 @@
 """SQL: what only reads is known to, and a text that hides something is found out or unreadable."""
 
-
-
 import json
 import time
 from pathlib import Path
