@@ -223,6 +223,8 @@ class Gateway:
             return
         findings = [f"{each.file}:{each.line}: {each.message}" for each in event.findings]
         detail: JsonObject = {"findings": [*findings]} if findings else {"took_ms": round(event.took_s * 1e3, 1)}
+        if event.signed_by is not None:
+            detail["signed_by"] = event.signed_by
         accepted = event.kind == "enforced"
         if accepted and event.revision is not None:
             state.policy(revision=event.revision, since_s=time.time(), now=time.time)

@@ -12,9 +12,11 @@ from gateway.adapters.opa.sidecar import SidecarDecider, Trust, canaries, target
 from gateway.adapters.opa.snapshot import Source
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.opa.upkeep import health
+from gateway.policy import bundle_signature
 from gateway.ports import Audit
 from gateway.settings.load import SettingsError, secret_value
 from gateway.settings.model import Settings
+from gateway.settings.policy import RequireSigned
 from gateway.shipped import SHIPPED
 
 
@@ -24,6 +26,10 @@ def decider(settings: Settings, on_event: Callable[[PolicyEvent], None]) -> Poli
     limits = Limits(deadline_s=opa.deadline_ms / 1000, connections=opa.connections, max_answer_bytes=opa.max_answer_bytes)
     source = policy_source(settings)
     if opa.url is not None:
+        if settings.policy.bundle is not None or settings.policy.require_signed is not None:
+            raise SettingsError(
+                "policy.bundle, policy.require_signed: with opa.url the sidecar loads and verifies its own bundles"
+            )
         trust = Trust(
             token=secret_value(opa.token) if opa.token else None,
             ca=opa.tls_ca,
@@ -55,7 +61,34 @@ def shadow(settings: Settings, audit: Audit, on_event: Callable[[PolicyEvent], N
 
 def policy_source(settings: Settings) -> Source:
     policy = settings.policy
-    return Source(policy.folder, policy.schemas, policy.capabilities or SHIPPED.capabilities, policy.canaries)
+    return Source(
+        policy.bundle or policy.folder,
+        policy.schemas,
+        policy.capabilities or SHIPPED.capabilities,
+        policy.canaries,
+        bundle_trust(policy.require_signed),
+    )
+
+
+def bundle_trust(required: RequireSigned | None) -> bundle_signature.Trust | None:
+    """Whose bundles count; None: anybody's. Raises `SettingsError` with one line for each key that is not fit."""
+    if required is None:
+        return None
+    keys: list[bundle_signature.Key] = []
+    mistakes: list[str] = []
+    for position, key in enumerate(required.keys):
+        try:
+            public, algorithms = bundle_signature.public_key(key.file.read_bytes())
+            keys.append(bundle_signature.Key(key.id, public, algorithms, key.revoked))
+        except bundle_signature.BadKey as error:
+            mistakes.append(f"policy.require_signed.keys.{position}.file: {key.file} {error}")
+        except OSError as error:
+            mistakes.append(f"policy.require_signed.keys.{position}.file: {key.file}: {error.strerror or error}")
+    if len({key.id for key in required.keys}) != len(required.keys):
+        mistakes.append("policy.require_signed.keys: two keys have the same id")
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return bundle_signature.Trust(tuple(keys), required.max_age_s)
 
 
 def opa_binary(settings: Settings) -> str:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from gateway.settings.base import Closed, Count, Secret
+from gateway.settings.base import Closed, Count, Seconds, Secret
 
 
 class Shadow(Closed):
@@ -17,11 +17,35 @@ class Shadow(Closed):
     deadline_ms: Count = Field(default=1000, description="an answer of the candidate that takes longer is not compared")
 
 
+class BundleKey(Closed):
+    """A key that signs bundles."""
+
+    id: str = Field(min_length=1, max_length=128, description="what a signature calls it (`policy build --key-id`)")
+    file: Path = Field(description="PEM file of its public half: RSA, P-256, P-384 or P-521")
+    revoked: bool = Field(default=False, description="what it signed decides no more, whenever it was signed")
+
+
+class RequireSigned(Closed):
+    """Whose signature a bundle must have to decide. It is verified by the gateway, before anything in it is looked at."""
+
+    keys: tuple[BundleKey, ...] = Field(min_length=1, description="keys whose signatures count")
+    max_age_s: Seconds | None = Field(
+        default=None, description="a bundle decides for so long after it was signed, and not a moment longer; default: for ever"
+    )
+
+
 class Policy(Closed):
     """Where the policies are that the gateway's own OPA decides by (without `opa.url`)."""
 
     folder: Path = Field(
         default=Path("policies"), description="folder of the policy set; edits in it are enforced within a second"
+    )
+    bundle: Path | None = Field(
+        default=None,
+        description="one file of `mcp-gateway policy build` instead of `folder`; a new one is enforced within a second",
+    )
+    require_signed: RequireSigned | None = Field(
+        default=None, description="nothing that is not signed by one of these keys decides; needs `bundle`"
     )
     schemas: Path = Field(default=Path("schemas"), description="folder of JSON Schemas that the rules are typed by")
     capabilities: Path | None = Field(
@@ -31,6 +55,14 @@ class Policy(Closed):
         default=None, description="file of inputs with known answers; default: mcp/canaries/data.json in `folder`"
     )
     shadow: Shadow | None = Field(default=None, description="a candidate to compare with on live traffic, without effect")
+
+    @model_validator(mode="after")
+    def one_source(self) -> "Policy":
+        if self.bundle is not None and "folder" in self.model_fields_set:
+            raise ValueError("give one of `folder` and `bundle`")
+        if self.require_signed is not None and self.bundle is None:
+            raise ValueError("`require_signed` needs `bundle`: a folder is not signed")
+        return self
 
 
 class Opa(Closed):

@@ -27,6 +27,7 @@ POLL_S = 0.1  # an edit counts once it was seen unchanged twice: enforced within
 SETTLED_NS = 50_000_000  # a file younger than this may change once more under the same time stamp
 BEAT_S = 1.0  # between two looks at whether OPA still answers its canaries
 HUNG_BEATS = 10  # so many in a row without an answer: killed and restarted
+EXPIRED = "the policy set was signed longer ago than policy.require_signed.max_age_s: sign it anew"
 RETRY_S = 2.0  # after a failure that is no fault of the policy (disk full, OPA cannot be run)
 
 
@@ -65,7 +66,9 @@ class PolicySetDecider:
 
     @property
     def revision(self) -> str | None:
-        return self._current.revision if self._current is not None else None
+        """None also once its signature is too old: what was remembered under the revision must not go on counting."""
+        current = self._current
+        return current.revision if current is not None and not current.expired(time.time()) else None
 
     @property
     def extractions(self) -> Extractions:
@@ -76,6 +79,8 @@ class PolicySetDecider:
         current = self._current
         if current is None:
             raise Undecided("no_policy", "no policy set is in force")
+        if current.expired(time.time()):
+            raise Undecided("no_policy", EXPIRED)
         verdict = await current.decide(document)
         if verdict.revision != current.revision:
             raise Undecided("revision", f"answered by revision {verdict.revision!r}, in force is {current.revision!r}")
@@ -117,6 +122,8 @@ class PolicySetDecider:
         canaries: Literal["right", "wrong", "unknown"] = "right"
         if current is None:
             problem, canaries = "no policy set is in force", "unknown"
+        elif current.expired(time.time()):
+            problem = EXPIRED
         elif not current.process.up:
             problem, canaries = "OPA has ended and is being restarted", "unknown"
         elif self._misjudged:
@@ -204,7 +211,9 @@ class PolicySetDecider:
         findings: tuple[Finding, ...] = (),
         took_s: float = 0.0,
     ) -> None:
-        self._on_event(PolicyEvent(kind, self.revision, previous, findings, took_s=took_s))
+        signed = self._current.built.signed if kind == "enforced" and self._current is not None else None
+        by = signed.key if signed is not None else None
+        self._on_event(PolicyEvent(kind, self.revision, previous, findings, took_s=took_s, signed_by=by))
 
     # --- in the background ---
 

@@ -19,6 +19,7 @@ from gateway.adapters.opa.process import Launch, OpaProcess
 from gateway.adapters.opa.snapshot import Snapshot, Source
 from gateway.errors import Undecided
 from gateway.policy import facts
+from gateway.policy.bundle_signature import Signed
 from gateway.policy.extract import Extractions, declarations
 from gateway.ports import Verdict
 
@@ -34,6 +35,7 @@ class Built:
     bundle: Path
     canaries: tuple[Canary, ...]
     folder: Path  # private: snapshot, bundle and socket
+    signed: Signed | None
     extractions: Extractions
 
 
@@ -55,7 +57,7 @@ async def build(binary: str, copy: Snapshot, folder: Path) -> Built:
     if isinstance(bundle, BaseException):
         raise bundle
     declared = await asyncio.to_thread(_extractions, copy)
-    return Built(copy.revision, copy.digest, bundle, canaries, folder, declared)
+    return Built(copy.revision, copy.digest, bundle, canaries, folder, copy.signed, declared)
 
 
 def _extractions(copy: Snapshot) -> Extractions:
@@ -93,6 +95,11 @@ class PolicySet:
     @property
     def revision(self) -> str:
         return self.built.revision
+
+    def expired(self, now_s: float) -> bool:
+        """Whether it was signed too long ago to decide."""
+        signed = self.built.signed
+        return signed is not None and signed.expires_s is not None and now_s >= signed.expires_s
 
     async def decide(self, document: bytes) -> Verdict:
         self._leases += 1

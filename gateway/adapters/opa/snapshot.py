@@ -1,18 +1,23 @@
 """A private copy of everything a policy set is made of, taken at one moment: what is checked is what is loaded.
 
 Only `*.rego` and data files named `data.json`, `data.yaml` or `data.yml` are policy. Any other JSON or YAML file is refused,
-since OPA would silently leave it out; files of any other kind, and hidden ones, are left alone.
+since OPA would silently leave it out; files of any other kind, and hidden ones, are left alone. A bundle is one file of the same,
+and where signatures are required it is verified before anything in it is looked at; a folder then is never enough.
 """
 
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from gateway.adapters.opa.findings import Finding, PolicyRejected
+from gateway.policy import bundle
+from gateway.policy.bundle import BadBundle
+from gateway.policy.bundle_signature import Signed, Trust, verified
 
 MAX_FILES = 10_000  # far beyond any policy set: somebody named the wrong folder
 MAX_FILE_BYTES = 32 * 1024 * 1024
@@ -27,10 +32,11 @@ Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 class Source:
     """Where a policy set comes from."""
 
-    folder: Path
+    folder: Path  # or one file: a bundle
     schemas: Path  # a folder: rules are typed by its schemas, facts are checked against its facts.json
     capabilities: Path | None = None  # a file; None: everything that OPA can do
     canaries: Path | None = None  # a file; None: mcp/canaries/data.json in `folder`
+    trust: Trust | None = None  # None: nothing need be signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class Snapshot:
     texts: dict[str, bytes]  # their contents
     revision: str  # of the policies: what decides
     digest: str  # of everything, checks included
+    signed: Signed | None = None
 
     def schema(self, name: str) -> bytes | None:
         """The schema called `name`; None: there is none."""
@@ -67,15 +74,12 @@ def stamp(source: Source) -> Stamp:
 
 def take(source: Source, into: Path) -> Snapshot:
     """Copy `source` below `into` (private, empty). Raises `PolicyRejected`."""
-    for folder, kind in ((source.folder, "policies"), (source.schemas, "schemas")):
-        if not folder.is_dir():
-            raise PolicyRejected((Finding(str(folder), 0, f"no such folder: it should hold the {kind}"),))
-    texts = {name: text for name, text in _contents(source.folder) if _is_policy(name)}
-    _refuse_stray(source.folder, texts)
+    texts, label, signed = _policies(source)
+    _refuse_missing(source.schemas, "schemas")
     for name, text in texts.items():
         _write(into / "policies" / name, text)
-    revision = _hash(texts)
-    checks = {f"policies {revision}": b""}
+    revision = bundle.revision(label, _hash(texts))
+    checks = {f"policies {revision}": b"", f"signature {signed}": b""}
     schemas, capabilities = into / "schemas", None
     schemas.mkdir()
     for name, text in _contents(source.schemas):
@@ -91,7 +95,38 @@ def take(source: Source, into: Path) -> Snapshot:
         canaries = into / "canaries.json"
         checks["canaries"] = _read(source.canaries)
         _write(canaries, checks["canaries"])
-    return Snapshot(into / "policies", schemas, capabilities, canaries, tuple(texts), texts, revision, _hash(checks))
+    return Snapshot(into / "policies", schemas, capabilities, canaries, tuple(texts), texts, revision, _hash(checks), signed)
+
+
+def _policies(source: Source) -> tuple[dict[str, bytes], str | None, Signed | None]:
+    """Contents, what their maker calls them, and who signed them."""
+    if source.folder.is_file():
+        return _bundled(source.folder, source.trust)
+    _refuse_missing(source.folder, "policies, or be a bundle of them")
+    if source.trust is not None:
+        unsigned = "is a folder, which nobody can sign, and policy.require_signed is set: load a bundle"
+        raise PolicyRejected((Finding(str(source.folder), 0, unsigned),))
+    texts = {name: text for name, text in _contents(source.folder) if _is_policy(name)}
+    names = (str(path.relative_to(source.folder)) for path in _files(source.folder))
+    _refuse_stray([name for name in names if name not in texts and Path(name).suffix in DATA_KINDS])
+    if not any(name.endswith(".rego") for name in texts):
+        raise PolicyRejected((Finding(str(source.folder), 0, "there is no policy (*.rego) in this folder"),))
+    return texts, None, None
+
+
+def _bundled(file: Path, trust: Trust | None) -> tuple[dict[str, bytes], str | None, Signed | None]:
+    try:
+        read = bundle.read(_read(file))
+        signed = verified(read, trust, time.time()) if trust is not None else None
+    except BadBundle as error:
+        raise PolicyRejected((Finding(str(file), 0, f"the bundle {error}"),)) from error
+    _refuse_stray([name for name in read.files if not _is_policy(name)])
+    return dict(read.files), read.label, signed
+
+
+def _refuse_missing(folder: Path, kind: str) -> None:
+    if not folder.is_dir():
+        raise PolicyRejected((Finding(str(folder), 0, f"no such folder: it should hold the {kind}"),))
 
 
 def _hash(contents: dict[str, bytes]) -> str:
@@ -107,14 +142,10 @@ def _is_policy(name: str) -> bool:
     return name.endswith(".rego") or Path(name).name in DATA_NAMES
 
 
-def _refuse_stray(folder: Path, texts: dict[str, bytes]) -> None:
-    names = (str(path.relative_to(folder)) for path in _files(folder))
-    stray = [name for name in names if name not in texts and Path(name).suffix in DATA_KINDS]
+def _refuse_stray(stray: list[str]) -> None:
     wanted = "OPA would leave this file out: data files are named data.json or data.yaml"
     if stray:
         raise PolicyRejected(tuple(Finding(name, 0, wanted) for name in stray))
-    if not any(name.endswith(".rego") for name in texts):
-        raise PolicyRejected((Finding(str(folder), 0, "there is no policy (*.rego) in this folder"),))
 
 
 def _contents(folder: Path) -> Iterator[tuple[str, bytes]]:

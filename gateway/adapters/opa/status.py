@@ -40,3 +40,4 @@ class PolicyEvent:
     findings: tuple[Finding, ...] = ()
     detail: str = ""
     took_s: float = 0.0
+    signed_by: str | None = None  # the id of the key
