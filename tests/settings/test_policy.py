@@ -1,0 +1,74 @@
+"""Where policies come from: one place, and signed where that is asked for."""
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from gateway.adapters.opa.decider import PolicySetDecider
+from gateway.assembly import policy
+from gateway.settings.load import SettingsError, load
+from gateway.settings.model import Settings
+
+GOOD = """
+backends:
+  crm: {url: "http://127.0.0.1:1/mcp"}
+identity:
+  api_keys: [{id: ci, sha256: "%s", subject: ci}]
+""" % ("0" * 64)
+
+
+def read(folder: Path, text: str) -> Settings:
+    file = folder / "gateway.yaml"
+    file.write_text(GOOD + text)
+    return load(file, {})
+
+
+def mistake(folder: Path, text: str) -> str:
+    with pytest.raises(SettingsError) as raised:
+        policy.decider(read(folder, text), lambda _: None)
+    return str(raised.value).replace(f"{folder}/", "")
+
+
+def test_bundle_and_the_keys_that_sign_it_are_found_beside_the_settings(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    (tmp_path / "a.pem").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    settings = read(
+        tmp_path, "policy: {bundle: b.tar.gz, require_signed: {keys: [{id: a, file: a.pem, revoked: true}], max_age_s: 9}}"
+    )
+    source = policy.policy_source(settings)
+    assert source.trust is not None
+    assert (source.folder, source.trust.max_age_s) == (tmp_path / "b.tar.gz", 9.0)
+    assert [(each.id, each.algorithms, each.revoked) for each in source.trust.keys] == [("a", ("ES256",), True)]
+    assert isinstance(policy.decider(settings, lambda _: None), PolicySetDecider)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("policy: {folder: p, bundle: b.tar.gz}", "gateway.yaml: policy: give one of `folder` and `bundle`"),
+        (
+            "policy: {require_signed: {keys: [{id: a, file: a.pem}]}}",
+            "gateway.yaml: policy: `require_signed` needs `bundle`: a folder is not signed",
+        ),
+        (
+            "policy: {bundle: b.tar.gz, require_signed: {keys: []}}",
+            "gateway.yaml: policy.require_signed.keys: Tuple should have at least 1 item after validation, not 0",
+        ),
+        (
+            "policy: {bundle: b.tar.gz, require_signed: {keys: [{id: a, file: a.pem}, {id: a, file: gateway.yaml}]}}",
+            "policy.require_signed.keys.0.file: a.pem: No such file or directory\n"
+            "policy.require_signed.keys.1.file: gateway.yaml holds no public key in PEM "
+            "(openssl pkey -in private.pem -pubout)\n"
+            "policy.require_signed.keys: two keys have the same id",
+        ),
+        (
+            "policy: {bundle: b.tar.gz}\nopa: {url: 'http://127.0.0.1:1'}",
+            "policy.bundle, policy.require_signed: with opa.url the sidecar loads and verifies its own bundles",
+        ),
+    ],
+    ids=["two_places", "signed_folder", "no_key", "bad_keys", "sidecar"],
+)
+def test_place_that_cannot_work_is_told_line_by_line(tmp_path: Path, text: str, said: str) -> None:
+    assert mistake(tmp_path, text) == said
