@@ -18,6 +18,7 @@ from gateway.cli_keys import keys
 from gateway.cli_policy import policy
 from gateway.cli_policy_rollout import build_command
 from gateway.cli_policy_traffic import replay_command
+from gateway.cli_policy_waivers import waivers_command
 from gateway.errors import Unrecorded
 from gateway.front.serving import Listener, serve
 from gateway.settings.load import SettingsError, load
@@ -38,6 +39,7 @@ app.add_typer(catalog, name="catalog")
 app.add_typer(keys, name="keys")
 app.add_typer(policy, name="policy")
 policy.command("build")(build_command)
+policy.command("waivers")(waivers_command)
 policy.command("replay")(replay_command)
 
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="MCP_GATEWAY_SETTINGS", help="the settings file")]

@@ -19,7 +19,20 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ports",),
     ("exchange", "adapters"),
     ("settings", "shipped"),
-    ("assembly", "front", "app", "doctor", "lifecycle", "cli", "cli_catalog", "cli_keys", "cli_policy", "cli_policy_traffic", "cli_policy_rollout"),
+    (
+        "app",
+        "assembly",
+        "cli",
+        "cli_catalog",
+        "cli_keys",
+        "cli_policy",
+        "cli_policy_rollout",
+        "cli_policy_waivers",
+        "cli_policy_traffic",
+        "doctor",
+        "front",
+        "lifecycle",
+    ),
 )
 SIBLINGS_APART = (*PURE, "exchange", "adapters")
 ALLOWED_BETWEEN = {("audit_record", "model"), ("errors", "model")}
