@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "cli_catalog",
         "cli_keys",
         "cli_policy",
+        "cli_policy_answers",
         "cli_policy_rollout",
         "cli_policy_waivers",
         "cli_policy_traffic",

@@ -1,0 +1,138 @@
+"""`mcp-gateway policy explain` and `access`: why an answer is what it is, and who gets which."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from gateway.adapters.opa.command import OpaUnusable
+from gateway.adapters.opa.findings import PolicyRejected
+from gateway.cli_policy import AsJson, failed, required_opa
+from gateway.errors import Undecided
+from gateway.lifecycle.conditions.opened import Opened, opened
+from gateway.lifecycle.explain import question, showing
+from gateway.lifecycle.explain.answer import Explanation, explained
+from gateway.lifecycle.explain.question import Hypothesis, Recorded, Unanswerable
+from gateway.lifecycle.recorded import NoAudit
+from gateway.lifecycle.repository import policy_source
+from gateway.model import ItemType, JsonObject
+
+Policies = Annotated[Path, typer.Option("--policies", "-p", help="a policy repository, or its folder of policies")]
+Schemas = Annotated[Path | None, typer.Option("--schemas", help="folder of schemas; default: beside the policies")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the user wants explained: one of the three."""
+
+    recorded: Recorded | None = None
+    given: JsonObject | None = None
+    thought_of: Hypothesis | None = None
+
+
+def explain_command(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    decision: Annotated[str, typer.Argument(help="a decision's id, from the audit", show_default=False)] = "",
+    audit: Annotated[Path, typer.Option("--audit", help="folder of the audit files")] = Path("audit"),
+    policies: Policies = Path(),
+    schemas: Schemas = None,
+    file: Annotated[Path | None, typer.Option("--input", "-i", help="a document as the policy gets it, in JSON")] = None,
+    tool: Annotated[str, typer.Option("--tool", help="ask about this tool: crm__search")] = "",
+    prompt: Annotated[str, typer.Option("--prompt", help="ask about this prompt")] = "",
+    resource: Annotated[str, typer.Option("--resource", help="ask about this resource: gw-crm+crm://price-list")] = "",
+    user: Annotated[str, typer.Option("--as", help="who asks")] = "somebody",
+    issuer: Annotated[str, typer.Option("--issuer", help="who vouches for the user")] = question.ISSUER,
+    group: Annotated[list[str] | None, typer.Option("--group", "-g", help="a group of the user (may be repeated)")] = None,
+    scope: Annotated[list[str] | None, typer.Option("--scope", help="a scope of the token (may be repeated)")] = None,
+    agent: Annotated[str | None, typer.Option("--agent", help="the agent that acts for the user")] = None,
+    surface: Annotated[str, typer.Option("--surface", help="the surface that is asked")] = "default",
+    arguments: Annotated[str, typer.Option("--arguments", help="the arguments of the call, in JSON")] = "{}",
+    as_json: AsJson = False,
+) -> None:
+    """Why a request is allowed, denied or hidden: every rule that spoke, where it stands, and what would change the answer.
+
+    Either a decision that the audit holds, or a document (--input), or a request that nobody made (--tool, --as, --group).
+    What would change the answer comes from OPA's partial evaluation and was asked again, so changed; where a change could not
+    be tried, that is said. Exit code 0: allowed, or a list; 1: denied, hidden or undecided; 2: it cannot be told.
+
+    Example: mcp-gateway policy explain --as alice --group analysts --tool crm__update_customer --arguments '{"email": "x"}'
+    """
+    named: list[tuple[ItemType, str]] = [("tool", tool), ("prompt", prompt), ("resource", resource)]
+    wanted = [(type, name) for type, name in named if name]
+    if len(wanted) + bool(decision) + bool(file) != 1:
+        raise failed("name one thing to explain: a decision's id, --input FILE, --tool, --prompt or --resource")
+    try:
+        if decision:
+            asked = _Asked(recorded=question.recorded(decision, audit))
+        elif file is not None:
+            asked = _Asked(given=question.from_file(file))
+        else:
+            type, name = wanted[0]
+            groups, scopes = tuple(group or ()), tuple(scope or ())
+            call = _arguments(arguments)
+            asked = _Asked(thought_of=Hypothesis(type, name, user, issuer, groups, scopes, agent, call, surface))
+        outcome = uvloop.run(_explained(required_opa(), policies, schemas, asked, as_json=as_json))
+    except (Unanswerable, NoAudit, OpaUnusable, Undecided) as error:
+        raise failed(str(error)) from error
+    except PolicyRejected as error:
+        raise failed(rejected(error)) from error
+    if outcome not in ("allowed", "listed"):
+        raise typer.Exit(1)
+
+
+async def _explained(opa: str, policies: Path, schemas: Path | None, asked: _Asked, *, as_json: bool) -> str:
+    """Print it; the outcome. Raises `Unanswerable`, `Undecided`, `OpaUnusable` or `PolicyRejected`."""
+    source = policy_source(policies, schemas)
+    async with opened(opa, source) as policy:
+        given, notes = await _question(policy, asked)
+        told = await explained(policy, given) if given is not None else None
+        before = asked.recorded
+        if as_json:
+            members = told.members() if told is not None else {"outcome": before.record.get("outcome") if before else None}
+            if before is not None:
+                members["recorded"] = before.record
+            typer.echo(json.dumps({**members, "assumed": list(notes)}))
+        else:
+            _show(policy, told, before, notes, str(source.folder))
+        return told.outcome if told is not None else _outcome(before)
+
+
+def _show(policy: Opened, told: Explanation | None, before: Recorded | None, notes: tuple[str, ...], folder: str) -> None:
+    if before is not None:
+        typer.echo("\n".join(showing.recorded_lines(before, policy.rules, folder, policy.revision)))
+    if told is not None:
+        typer.echo("\n".join(showing.lines(told, folder)))
+    for note in notes:
+        typer.echo(f"  note         {note}")
+
+
+async def _question(policy: Opened, asked: _Asked) -> tuple[JsonObject | None, tuple[str, ...]]:
+    if asked.recorded is not None:
+        return asked.recorded.question, ()
+    if asked.given is not None:
+        return asked.given, ()
+    assert asked.thought_of is not None
+    return question.question(asked.thought_of, await policy.value("mcp/facts"), time.time_ns())
+
+
+def _outcome(before: Recorded | None) -> str:
+    outcome = before.record.get("outcome") if before is not None else None
+    return "allowed" if outcome in ("ok", "tool_error", None) else str(outcome)
+
+
+def _arguments(text: str) -> JsonObject:
+    """Raises `Unanswerable`."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Unanswerable(f"--arguments: not JSON: {error}") from error
+    if not isinstance(told, dict):
+        raise Unanswerable('--arguments: no object; the arguments of a call are one: {"id": 7}')
+    return told
+
+
+def rejected(error: PolicyRejected) -> str:
+    return "\n".join(f"{each.file}:{each.line}: {each.message}" for each in error.findings)

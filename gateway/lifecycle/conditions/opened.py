@@ -1,0 +1,88 @@
+"""A policy set that is asked not only for its answer but for what the answer depends on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from gateway.adapters.opa import compile, snapshot
+from gateway.adapters.opa.place import private_folder
+from gateway.adapters.opa.process import Launch
+from gateway.adapters.opa.snapshot import Snapshot, Source
+from gateway.errors import Undecided
+from gateway.lifecycle.asking import PATIENCE, Asked, running
+from gateway.lifecycle.conditions.residue import Partial, read
+from gateway.lifecycle.conditions.rules import Rules, rules
+from gateway.model import Json, JsonObject
+from gateway.ports import Verdict
+
+WITHIN_S = 30.0  # of one partial evaluation
+CONNECTIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A running set, its rules by place, and partial evaluation."""
+
+    binary: str
+    copy: Snapshot
+    rules: Rules
+    _asked: Asked = field(repr=False)
+    _http: aiohttp.ClientSession = field(repr=False)
+
+    @property
+    def revision(self) -> str:
+        return self.copy.revision
+
+    async def ask(self, document: JsonObject) -> Verdict:
+        """The answer to `{"input": …}`, as in production. Raises `Undecided`."""
+        return await self._asked.ask(msgspec.json.encode(document))
+
+    async def partial(self, query: str, given: JsonObject, unknowns: Sequence[str]) -> Partial:
+        """What is left of `query` when all but `unknowns` is known. Raises `Undecided`."""
+        options = {"disableInlining": self.rules.kept_whole}
+        asked = {"query": query, "input": given, "unknowns": unknowns, "options": options}
+        answer = await self._post("/v1/compile", asked)
+        return read(answer.get("result"), given, unknowns)
+
+    async def value(self, path: str, given: Json = None) -> Json:
+        """What is at `path` of the data (`mcp/facts`) for this input; None: nothing. Raises `Undecided`."""
+        answer = await self._post(f"/v1/data/{path}", {"input": given})
+        return answer.get("result")
+
+    async def _post(self, path: str, body: object) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(WITHIN_S), self._http.post(f"http://opa{path}", data=msgspec.json.encode(body)) as answer:
+                text = await answer.read()
+                if answer.status != 200:
+                    raise Undecided("status", f"OPA answered {answer.status}: {text[:300].decode(errors='backslashreplace')}")
+                told = msgspec.json.decode(text)
+        except (aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
+            raise Undecided("unreachable", f"OPA did not answer a partial evaluation: {error}") from error
+        except TimeoutError as error:
+            raise Undecided("late", f"a partial evaluation took more than {WITHIN_S:g} s") from error
+        if not isinstance(told, dict):
+            raise Undecided("garbage", "OPA's answer is no object")
+        return told
+
+
+@asynccontextmanager
+async def opened(binary: str, source: Source) -> AsyncIterator[Opened]:
+    """The policy set in `source`, running. Raises `PolicyRejected` where it does not compile, and `OpaUnusable`."""
+    with private_folder() as name:
+        folder = Path(name)
+        copy = await asyncio.to_thread(snapshot.take, source, folder)
+        bundle = await compile.build(binary, copy, folder)
+        found = await rules(binary, copy)
+        socket_path = Launch(binary, bundle, folder, PATIENCE).socket_path
+        connector = aiohttp.UnixConnector(str(socket_path), limit=CONNECTIONS)
+        async with (
+            running(binary, bundle, folder, revision=copy.revision) as asked,
+            aiohttp.ClientSession(connector=connector, headers={"Content-Type": "application/json"}) as http,
+        ):
+            yield Opened(binary, copy, found, asked, http)

@@ -1,0 +1,119 @@
+"""A condition in words that a reader of policies need not know Rego for. What has no words stays Rego, between backticks."""
+
+from datetime import UTC, datetime
+
+from gateway.lifecycle.conditions import terms
+from gateway.lifecycle.conditions.formula import All, Always, Any, Formula, Opaque, Some, Test, negated
+from gateway.model import Json, JsonObject
+
+MAX_CHARS = 400  # of one condition: what is longer is read in the rule
+MAX_LISTED = 12
+NANOSECONDS = 1_000_000_000
+
+PLAIN = {  # op: when it holds, when it does not; {0} and {1} are its terms
+    "eq": ("{0} is {1}", "{0} is not {1}"),
+    "neq": ("{0} is given and not {1}", "{0} is {1} or absent"),
+    "lt": ("{0} is below {1}", "{0} is not below {1}"),
+    "lte": ("{0} is at most {1}", "{0} is not at most {1}"),
+    "gt": ("{0} is above {1}", "{0} is not above {1}"),
+    "gte": ("{0} is at least {1}", "{0} is not at least {1}"),
+    "given": ("{0} is given", "{0} is absent"),
+    "true": ("{0} is given and not false", "{0} is absent or false"),
+    "startswith": ("{0} begins with {1}", "{0} does not begin with {1}"),
+    "endswith": ("{0} ends with {1}", "{0} does not end with {1}"),
+    "contains": ("{0} contains {1}", "{0} does not contain {1}"),
+    "regex.match": ("{1} matches {0}", "{1} does not match {0}"),
+    "glob.match": ("{2} matches {0}", "{2} does not match {0}"),
+    "net.cidr_contains": ("{1} is in the network {0}", "{1} is not in the network {0}"),
+    "is_string": ("{0} is a text", "{0} is no text"),
+    "is_number": ("{0} is a number", "{0} is no number"),
+    "is_array": ("{0} is a list", "{0} is no list"),
+    "is_object": ("{0} is an object", "{0} is no object"),
+    "is_boolean": ("{0} is true or false", "{0} is neither true nor false"),
+}
+HELD: dict[tuple[str, ...], str] = {
+    ("subject", "groups"): "group",
+    ("subject", "scopes"): "scope",
+    ("context", "obligations"): "gateway duty",
+}
+FLIPPED = {"lt": "gt", "lte": "gte", "gt": "lt", "gte": "lte", "eq": "eq", "neq": "neq"}
+
+
+def words(formula: Formula) -> str:
+    """`arguments.environment is one of "staging", "test"`."""
+    told = _words(formula, "some", top=True)
+    return told if len(told) <= MAX_CHARS else told[: MAX_CHARS - 1] + "…"
+
+
+def _words(formula: Formula, element: str, *, top: bool = False) -> str:
+    match formula:
+        case Always(holds):
+            return "always" if holds else "never"
+        case Opaque(rego, holds):
+            return f"`{rego}`" if holds else f"not `{rego}`"
+        case Test():
+            return _test(formula, element)
+        case Some(of, holds):
+            return _words(of, "some", top=top) if holds else _words(negated(of), "every", top=top)
+        case All(of):
+            said = " and ".join(_words(each, element) for each in of)
+        case Any(of):
+            said = " or ".join(_words(each, element) for each in of)
+    return said if top else f"({said})"
+
+
+def _test(test: Test, element: str) -> str:
+    op, given = test.op, test.terms
+    if op == "internal.member_2" and len(given) == 2:
+        return _member(given[0], given[1], element, holds=test.holds)
+    if op in FLIPPED and len(given) == 2 and terms.constant(given[0]) and not terms.constant(given[1]):
+        op, given = FLIPPED[op], (given[1], given[0])
+    if op not in PLAIN or (op == "glob.match" and len(given) != 3):
+        said = f"`{op}({', '.join(terms.rego(term) for term in given)})`"
+        return said if test.holds else f"not {said}"
+    timed = any(terms.path(term) == ("context", "time_ns") for term in given)
+    if op == "regex.match" and terms.kind(given[0]) == "string":
+        how = "matches" if test.holds else "does not match"
+        return f"{term_words(given[1], element)} {how} /{given[0]['value']}/"
+    told = [_moment(term) if timed and terms.kind(term) == "number" else term_words(term, element) for term in given]
+    return PLAIN[op][0 if test.holds else 1].format(*told)
+
+
+def _member(one: JsonObject, many: JsonObject, element: str, *, holds: bool) -> str:
+    held = HELD.get(terms.path(many) or ())
+    if held is not None and terms.constant(one):
+        return f"{held} {terms.value(one)}" if holds else f"not {held} {terms.value(one)}"
+    if terms.kind(many) in ("set", "array") and terms.constant(many):
+        listed = [terms.rego(part) for part in terms.parts(many)]
+        told = ", ".join(listed[:MAX_LISTED]) + (f" … ({len(listed)})" if len(listed) > MAX_LISTED else "")
+        what = term_words(one, element)
+        if len(listed) == 1:
+            return f"{what} is {told}" if holds else f"{what} is not {told}"
+        return f"{what} is one of {told}" if holds else f"{what} is none of {told}"
+    what, where = term_words(one, element), term_words(many, element)
+    return f"{where} has {what}" if holds else f"{where} does not have {what}"
+
+
+def term_words(term: Json, element: str = "some") -> str:
+    """`arguments.to` for `input.arguments.to`, `some arguments.to` for an element of it."""
+    if terms.kind(term) == "ref" and (names := terms.parts(term)) and names[0].get("value") == "input":
+        looked_for = any(terms.kind(name) == "var" for name in names[1:])
+        steps = [str(name.get("value")) if terms.kind(name) == "string" else "" for name in names[1:]]
+        if all((step and "." not in step) or terms.kind(name) == "var" for step, name in zip(steps, names[1:], strict=True)):
+            said = ".".join(step for step in steps if step)
+            return f"{element} {said}" if looked_for else said
+    if terms.kind(term) == "call":
+        called, *given = terms.parts(term)
+        if terms.operator(called) == "object.get" and len(given) == 3 and terms.kind(given[1]) == "string":
+            name = f"{term_words(given[0], element)}.{given[1]['value']}".removeprefix(".")
+            return f"{name} (else {terms.rego(given[2])})"
+        if terms.operator(called) == "count" and len(given) == 1:
+            return f"the number of {term_words(given[0], element)}"
+    return terms.rego(term)
+
+
+def _moment(term: JsonObject) -> str:
+    try:
+        return datetime.fromtimestamp(int(str(term["value"])) / NANOSECONDS, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return terms.rego(term)

@@ -1,0 +1,155 @@
+"""What is to be explained: a question made of what a user says, one from a file, or one that the audit holds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from gateway.catalog.names import split_name, split_uri
+from gateway.lifecycle.recorded import Reading, records
+from gateway.model import Caller, ClientInfo, Identity, ItemType, Json, JsonObject, Resource, Subject
+from gateway.policy import document
+
+METHODS: dict[ItemType, str] = {
+    "tool": "tools/call",
+    "prompt": "prompts/get",
+    "resource": "resources/read",
+    "resource_template": "resources/read",
+}
+ISSUER = "urn:mcp-gateway:explained"  # where nobody says who vouches for the subject
+
+
+class Unanswerable(Exception):
+    """There is nothing that could be explained: the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the audit says of one decision."""
+
+    record: JsonObject
+    revision: str | None
+    cause: str | None  # why there was no decision
+    question: JsonObject | None  # the input, where the level of the record keeps it
+    stand_ins: tuple[str, ...] = ()  # JSON pointers to what in it is not what was sent
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A request that somebody thinks of."""
+
+    type: ItemType
+    name: str  # its id: crm__search, or the URI as the gateway publishes it
+    subject: str
+    issuer: str = ISSUER
+    groups: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    agent: str | None = None
+    arguments: JsonObject | None = None
+    surface: str = "default"
+
+
+def question(asked: Hypothesis, facts: Json, time_ns: int) -> tuple[JsonObject, tuple[str, ...]]:
+    """The input, and notes on what was assumed. The item's definition is taken to be the reviewed one."""
+    resource, notes = _resource(asked, facts)
+    subject = Subject("user", Identity(asked.issuer, asked.subject), "jwt", asked.groups, asked.scopes)
+    made = document.document(
+        document.Question(
+            caller=Caller(subject, asked.agent, "127.0.0.1"),
+            action_name=METHODS[asked.type],
+            phase="request",
+            resources=(resource,),
+            surface=asked.surface,
+            protocol="2026-07-28",
+            client=ClientInfo(),
+            time_ns=time_ns,
+            decision_id="",
+            request_id="",
+            trace_id=None,
+            arguments=asked.arguments or {},
+            arguments_valid=True,
+        )
+    )
+    given = made["input"]
+    assert isinstance(given, dict)
+    del given["exchange"]
+    return given, notes
+
+
+def from_file(path: Path) -> JsonObject:
+    """The input in a JSON file: the document `{"input": …}`, or what is in it. Raises `Unanswerable`."""
+    try:
+        told = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise Unanswerable(f"{path}: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unanswerable(f"{path}: not JSON: {error}") from error
+    given = told.get("input", told) if isinstance(told, dict) else None
+    if not isinstance(given, dict) or not isinstance(given.get("resources"), list):
+        raise Unanswerable(f"{path}: no input document (docs/input.md): it has no list of resources")
+    return given
+
+
+def recorded(decision_id: str, folder: Path) -> Recorded:
+    """What the audit says of a decision. Raises `Unanswerable` and `NoAudit`."""
+    read = Reading()
+    for record in records(folder, read):
+        for one in _objects(record.get("decisions")):
+            if one.get("decision_id") == decision_id:
+                held = one.get("document")
+                given = held.get("input", held) if isinstance(held, dict) else None
+                usable = isinstance(given, dict) and isinstance(given.get("resources"), list)
+                marks = one.get("stand_ins")
+                return Recorded(
+                    record=record,
+                    revision=_text(one, "revision"),
+                    cause=_text(one, "cause"),
+                    question=given if isinstance(given, dict) and usable else None,
+                    stand_ins=tuple(str(each) for each in marks) if isinstance(marks, list) else (),
+                )
+    bad = f" ({read.bad_lines} of them could not be read)" if read.bad_lines else ""
+    raise Unanswerable(f"{folder}: no decision {decision_id} in {read.lines} lines of {read.files} files{bad}")
+
+
+def _resource(asked: Hypothesis, facts: Json) -> tuple[Resource, tuple[str, ...]]:
+    place = split_name(asked.name) if asked.type in ("tool", "prompt") else split_uri(asked.name)
+    if place is None:
+        raise Unanswerable(f"{asked.name}: no name of an item: a tool is named crm__search, a resource gw-crm+crm://price-list")
+    backend, name = place
+    pinned = _at(facts, "items", backend, asked.type, name)
+    fingerprint = pinned.get("fingerprint") if isinstance(pinned, dict) else None
+    notes: tuple[str, ...] = ()
+    if not isinstance(fingerprint, str):
+        fingerprint = None
+        notes = (f"the facts hold no reviewed definition of {asked.name}: it is asked about without a fingerprint",)
+    by_uri = asked.type == "resource"
+    return (
+        Resource(
+            type=asked.type,
+            public_name=asked.name,
+            backend=backend,
+            name=name if asked.type in ("tool", "prompt") else None,
+            uri=name if by_uri else None,
+            id=asked.name,
+            listed=fingerprint is not None,
+            template=name if asked.type == "resource_template" else None,
+            fingerprint=fingerprint,
+        ),
+        notes,
+    )
+
+
+def _at(whole: Json, *path: str) -> Json:
+    for name in path:
+        whole = whole.get(name) if isinstance(whole, dict) else None
+    return whole
+
+
+def _objects(said: Json) -> Sequence[JsonObject]:
+    return [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
+
+
+def _text(said: JsonObject, name: str) -> str | None:
+    told = said.get(name)
+    return told if isinstance(told, str) else None

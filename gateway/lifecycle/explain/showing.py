@@ -1,0 +1,112 @@
+"""An explanation on one screen: the answer, who said so and where, what would change it, the duties; the weightiest first."""
+
+from collections.abc import Iterator, Sequence
+
+from gateway.lifecycle.conditions.rules import Rules
+from gateway.lifecycle.explain.answer import Explanation, Said
+from gateway.lifecycle.explain.question import Recorded
+from gateway.lifecycle.printing import plain
+from gateway.model import Json, JsonObject
+
+MAX_OF_A_KIND = 4
+LABELS = {
+    "refused": "refused",
+    "withheld": "withheld",
+    "hid": "hidden",
+    "granted": "granted",
+    "waived": "waived",
+    "observed": "observes",
+}
+
+
+def lines(told: Explanation, folder: str) -> list[str]:
+    """`folder`: that of the policies, as the reader names it, before each file."""
+    shown = [f"{told.outcome.upper()}  {headline(told.question)}"]
+    shown += [_line("", note) for note in told.notes]
+    first = "hid" if told.outcome == "hidden" else "refused"
+    for verb in sorted(LABELS, key=lambda each: each != first):
+        shown += _said([each for each in told.said if each.verb == verb], folder)
+    if told.as_long_as is not None:
+        always = told.as_long_as == "always"
+        shown.append(_line("always" if always else "as long as", "whatever its arguments" if always else told.as_long_as))
+    for at, change in enumerate(told.changes):
+        tried = "" if change.tried else "  (not tried)" if change.tried is None else "  (asked: not allowed)"
+        shown.append(_line("allowed with" if at == 0 else "     or with", change.words + tried))
+    if told.outcome in ("denied", "hidden") and not told.changes:
+        shown.append(_line("allowed with", "unknown: OPA names nothing in the request that would change it"))
+    shown += _duties([each for each in told.said if each.verb == "obliged"])
+    shown.append(_line("policy", told.revision))
+    return [plain(line) for line in shown]
+
+
+def recorded_lines(told: Recorded, rules: Rules, folder: str, revision: str) -> list[str]:
+    """What the audit says of it; it stands before what the policies answer now."""
+    record = told.record
+    shown = [f"RECORDED  {record.get('outcome', record.get('type'))}, decided by policy {told.revision or 'unknown'}"]
+    if told.cause is not None:
+        shown.append(_line("", f"there was no decision: {told.cause}"))
+    for denial in _objects(record.get("denials")):
+        rule, code = str(denial.get("rule")), str(denial.get("code"))
+        shown.append(_line("refused", f"{denial.get('message')} [{code}]"))
+        shown.append(_line("", f"  {_place(rules, folder, rule, 'deny', code)}"))
+    for name, label, verb in (("hidden_by", "hidden", "hide"), ("granted_by", "granted", "allow")):
+        listed = record.get(name)
+        named = [str(each) for each in listed] if isinstance(listed, list) else []
+        shown += [_line(label, _place(rules, folder, each, verb, "")) for each in named]
+    if told.revision is not None and told.revision != revision:
+        shown.append(_line("note", f"these policies are {revision}: what follows is what they say now"))
+    if told.question is None:
+        level = record.get("level", "metadata")
+        shown.append(_line("missing", f"the question: recorded at level {level}; `audit.record: replay` keeps what it takes"))
+    if told.stand_ins:
+        shown.append(_line("note", f"not as it was sent, for it was secret: {', '.join(told.stand_ins)}"))
+    return [plain(line) for line in shown]
+
+
+def _place(rules: Rules, folder: str, rule: str, verb: str, code: str) -> str:
+    package = rules.packages.get(rule)
+    if package is None:
+        return f"{rule} (no such rule in these policies)"
+    bodies = [each for each in package.with_verb(verb) if each.code == code] or package.with_verb(verb)
+    return f"{folder}/{package.file}:{bodies[0].line if bodies else package.line}"
+
+
+def headline(given: JsonObject) -> str:
+    subject, action, resources = given.get("subject"), given.get("action"), _objects(given.get("resources"))
+    who = subject if isinstance(subject, dict) else {}
+    method = action.get("name") if isinstance(action, dict) else ""
+    phase = action.get("phase") if isinstance(action, dict) else ""
+    item = resources[0].get("id") or resources[0].get("uri") or resources[0].get("public_name") if resources else "nothing"
+    what = f"{len(resources)} items" if phase == "list" else str(item)
+    groups = who.get("groups")
+    held = ", ".join(str(group) for group in groups) if isinstance(groups, list) and groups else "no groups"
+    late = " (its result)" if phase == "result" else ""
+    return f"{method} {what}{late}  for {who.get('type', '')} {who.get('id', '')} ({held})"
+
+
+def _said(said: Sequence[Said], folder: str) -> Iterator[str]:
+    for at, each in enumerate(said[:MAX_OF_A_KIND]):
+        code = f" [{each.code}]" if each.code else ""
+        yield _line(LABELS[each.verb] if at == 0 else "", f"{each.text}{code}")
+        yield _line("", f"  {folder}/{each.file}:{each.line}" if each.file else f"  {each.rule}")
+    if len(said) > MAX_OF_A_KIND:
+        yield _line("", f"and {len(said) - MAX_OF_A_KIND} more (--json)")
+
+
+def _duties(said: Sequence[Said]) -> Iterator[str]:
+    """By rule: `redact 5 times (org/credentials)`."""
+    counted: dict[tuple[str, str], int] = {}
+    for each in said:
+        key = (each.text.split(":", 1)[0], each.rule)
+        counted[key] = counted.get(key, 0) + 1
+    told = [f"{type}{f' {count} times' if count > 1 else ''} ({rule})" for (type, rule), count in counted.items()]
+    if told:
+        yield _line("duties", ", ".join(told))
+
+
+def _line(label: str, text: str) -> str:
+    return f"  {label:13}{text}"
+
+
+def _objects(said: Json) -> list[JsonObject]:
+    return [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []

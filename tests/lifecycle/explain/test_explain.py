@@ -1,0 +1,172 @@
+"""`policy explain` as its user runs it, on the shipped policies and a real OPA."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from tools.binaries import find
+
+ROOT = Path(__file__).resolve().parents[3]
+UPDATE = {"customer_id": "C-1", "email": "ada@example.com"}
+
+
+@pytest.fixture(autouse=True)
+def opa(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPA", find("opa"))
+
+
+def run(*arguments: str, code: int) -> str:
+    done = CliRunner().invoke(app, ["policy", "explain", *arguments])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def explain(*arguments: str, code: int, policies: Path = ROOT) -> Any:
+    return json.loads(run("--policies", str(policies), "--json", *arguments, code=code))
+
+
+def spoke(told: Any, verb: str) -> list[tuple[str, str]]:
+    return [(each["rule"], each["code"]) for each in told["said"] if each["verb"] == verb]
+
+
+def test_an_allowed_request_names_its_grant_and_that_nothing_else_matters() -> None:
+    told = explain("--as", "ada", "--group", "engineers", "--tool", "deploy__services", code=0)
+    assert (told["outcome"], told["allowed_when"]) == ("allowed", "always")
+    assert spoke(told, "granted") == [("servers/deploy/access", "")]
+
+
+def test_an_allowed_request_says_on_which_arguments_it_hangs() -> None:
+    call = json.dumps({"environment": "staging"})
+    asked = ("--group", "engineers", "--scope", "deploy:write", "--tool", "deploy__deploy", "--arguments", call)
+    assert explain(*asked, code=0)["allowed_when"] == 'arguments.environment is one of "staging", "test"'
+
+
+def test_a_refusal_stands_with_its_file_line_and_title() -> None:
+    told = explain("--group", "analysts", "--tool", "crm__update_customer", "--arguments", json.dumps(UPDATE), code=1)
+    (refused,) = [each for each in told["said"] if each["verb"] == "refused"]
+    line = (ROOT / "policies/mcp/servers/crm/changes.rego").read_text().splitlines()[refused["line"] - 1]
+    assert (refused["text"], refused["file"]) == ("only account managers change customers", "mcp/servers/crm/changes.rego")
+    assert line.startswith("deny contains finding.refusal")
+
+
+def test_a_missing_group_is_named_and_was_tried() -> None:
+    told = explain("--group", "analysts", "--tool", "crm__update_customer", "--arguments", json.dumps(UPDATE), code=1)
+    assert told["would_be_allowed"] == [
+        {"changes": ["groups"], "when": "group crm_admins", "asked": "allowed"},
+        {"changes": ["groups"], "when": "group account_managers", "asked": "allowed"},
+    ]
+
+
+def test_a_missing_scope_is_named_and_was_tried() -> None:
+    call = json.dumps({"environment": "staging"})
+    told = explain("--group", "engineers", "--tool", "deploy__deploy", "--arguments", call, code=1)
+    assert told["would_be_allowed"][0] == {"changes": ["scopes"], "when": "scope deploy:write", "asked": "allowed"}
+    assert told["notes"] == ["answered 403 insufficient_scope: deploy:write"]
+
+
+def test_what_must_change_together_is_told_together() -> None:
+    told = explain("--group", "engineers", "--tool", "deploy__deploy", code=1)
+    assert [(each["when"], each["asked"]) for each in told["would_be_allowed"]] == [
+        ("group release and scope deploy:write", "allowed"),
+        ('arguments.environment is one of "staging", "test" and scope deploy:write', "allowed"),
+    ]
+
+
+def test_a_condition_that_cannot_be_tried_is_told_without_a_claim() -> None:
+    told = explain("--group", "account_managers", "--tool", "crm__update_customer", code=1)
+    (change,) = told["would_be_allowed"]
+    assert change["changes"] == ["arguments"]
+    assert "arguments.email matches" in change["when"]
+    assert "asked" not in change
+
+
+def test_a_hidden_item_says_who_hides_it_and_that_it_seems_not_to_exist() -> None:
+    told = explain("--group", "analysts", "--tool", "crm__delete_customer", code=1)
+    assert (told["outcome"], spoke(told, "hid")) == ("hidden", [("servers/crm/deletion", "")])
+    assert told["notes"] == ["no rule grants it", "it is answered as if there were no such item"]
+
+
+def test_an_item_that_nobody_reviewed_is_asked_about_without_a_fingerprint() -> None:
+    told = explain("--group", "analysts", "--tool", "crm__new", code=1)
+    assert told["outcome"] == "hidden"
+    assert told["assumed"] == ["the facts hold no reviewed definition of crm__new: it is asked about without a fingerprint"]
+
+
+def test_rules_that_observe_and_waivers_are_told_and_have_no_effect(tmp_path: Path) -> None:
+    facts = """
+version: 1
+rules:
+  servers/deploy/scopes: {enforcement: observe}
+  servers/deploy/production: {enforcement: enforce, waivable: true}
+waivers:
+  - {rule: servers/deploy/production, issuer: i, subject: ada, backends: [deploy], until_ns: 4102444800000000000}
+"""
+    for name in ("policies", "schemas"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    place = tmp_path / "policies/mcp/facts/data.yaml"
+    kept = place.read_text()
+    place.write_text(facts + kept[kept.index("items:") : kept.index("# enforcement:")] + "groups: {}\nblocks: []\nbackends: {}\n")
+    asked = ("--as", "ada", "--issuer", "i", "--group", "engineers", "--tool", "deploy__deploy")
+    told = explain(*asked, code=0, policies=tmp_path)
+    assert spoke(told, "waived") == [("servers/deploy/production", "release_team_only")]
+    assert spoke(told, "observed") == [("servers/deploy/scopes", "")]
+    assert (told["outcome"], told["allowed_when"]) == ("allowed", "always")
+
+
+def test_the_whole_is_read_in_twenty_lines() -> None:
+    told = run("--policies", str(ROOT), "--as", "bob", "--group", "engineers", "--tool", "deploy__deploy", code=1)
+    lines = told.splitlines()
+    assert len(lines) <= 20
+    assert lines[0] == "DENIED  tools/call deploy__deploy  for user bob (engineers)"
+    assert "  allowed with group release and scope deploy:write" in lines
+
+
+def record(decision: dict[str, Any], **members: Any) -> dict[str, Any]:
+    return {"type": "exchange", "outcome": "denied", "level": "metadata", "decisions": [decision], **members}
+
+
+def audit(folder: Path, *lines: str) -> Path:
+    folder.mkdir()
+    (folder / f"audit-20260101T000000000000Z-{'0' * 32}-{1:012d}.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    return folder
+
+
+def test_a_recorded_question_is_asked_again(tmp_path: Path) -> None:
+    given = explain("--group", "engineers", "--tool", "deploy__deploy", code=1)["input"]
+    line = record({"decision_id": "d1", "phase": "request", "revision": "old", "document": {"input": given}})
+    folder = audit(tmp_path / "audit", "not json", json.dumps(line))
+    told = run("d1", "--audit", str(folder), "--policies", str(ROOT), code=1)
+    assert told.startswith("RECORDED  denied, decided by policy old\n")
+    assert "DENIED  tools/call deploy__deploy" in told
+
+
+def test_a_decision_whose_question_was_not_kept_says_what_is_missing(tmp_path: Path) -> None:
+    denial = {"rule": "servers/deploy/scopes", "code": "scope_missing", "message": "deploying needs a scope"}
+    line = record({"decision_id": "d1", "phase": "request", "revision": "old"}, denials=[denial])
+    told = run("d1", "--audit", str(audit(tmp_path / "audit", json.dumps(line))), "--policies", str(ROOT), code=1)
+    assert "missing      the question: recorded at level metadata" in told
+    assert "mcp/servers/deploy/scopes.rego:16" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "name one thing to explain"),
+        (("--tool", "crm"), "no name of an item"),
+        (("--tool", "crm__search", "--arguments", "7"), "--arguments: no object"),
+        (("--input", "missing.json"), "missing.json: No such file or directory"),
+        (("d9", "--audit", "AUDIT"), "no decision d9 in 1 lines of 1 files"),
+        (("--tool", "crm__search", "--policies", "nowhere"), "no such folder"),
+    ],
+)
+def test_what_cannot_be_explained_is_told_with_exit_code_2(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    folder = audit(tmp_path / "audit", json.dumps(record({"decision_id": "d1", "phase": "request"})))
+    places = [str(folder) if each == "AUDIT" else each for each in arguments]
+    if "--policies" not in places:
+        places += ["--policies", str(ROOT)]
+    assert said in run(*places, code=2)
