@@ -124,6 +124,6 @@ def test_a_text_is_never_judged_by_what_another_policy_set_looked_for(place: Pla
         ending.set()
         for caller in callers:
             caller.join(20)
-    kinds = {"passed" if answer == text else answer for answer in answers}
-    assert len(kinds) == 2 and "passed" in kinds, kinds
-    assert not any("did not look" in answer for answer in kinds)
+    others = [answer for answer in answers if answer != text and "it is no address" not in answer]
+    assert text in answers
+    assert {"is no longer allowed" in answer for answer in others} <= {True}, others  # ended on its way, as all that is open is
