@@ -43,6 +43,7 @@ def facts(texts: Mapping[str, str], schema: JsonObject, *, rules: Collection[str
     for error in Draft202012Validator(schema, registry=Registry()).iter_errors(merged):
         found.extend(_misfits(error, places))
     found.extend(_times(merged, places))
+    found.extend(_modes(merged, places))
     found.extend(_waivers(merged, places))
     found.extend(_unknown_rules(merged, places, rules))
     found.extend(_extracts(merged, places))
@@ -187,6 +188,20 @@ def _times(value: Json, places: Places) -> Iterator[Finding]:
                     yield Finding(file, line, f"{_said((*at, name))} is {said}, long past; times are in nanoseconds")
         elif isinstance(part, list):
             waiting.extend((said, (*at, index)) for index, said in enumerate(part))
+
+
+def _modes(merged: JsonObject, places: Places) -> Iterator[Finding]:
+    """Groups that change nothing: their author believes that a rule is on for them, or that it is not."""
+    modes = merged.get("rules")
+    for rule, mode in modes.items() if isinstance(modes, dict) else ():
+        observes = isinstance(mode, dict) and mode.get("enforcement") == "observe"
+        groups, other = ("observe_groups", "enforce") if observes else ("enforce_groups", "observe")
+        if isinstance(mode, dict) and groups in mode:
+            file, line = _line(places, ("rules", rule, groups))
+            done = "only observes" if observes else "is enforced"
+            yield Finding(
+                file, line, f"rules.{rule}.{groups} has no effect: the rule {done} for everybody; set enforcement to {other}"
+            )
 
 
 def _waivers(merged: JsonObject, places: Places) -> Iterator[Finding]:

@@ -48,6 +48,28 @@ def test_facts_in_several_folders_are_read_as_opa_merges_them() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("{enforcement: observe, enforce_groups: [pilots]}", None),
+        ("{observe_groups: [pilots]}", None),
+        (
+            "{enforcement: observe, observe_groups: [pilots]}",
+            "rules.org/a.observe_groups has no effect: the rule only observes for everybody; set enforcement to enforce",
+        ),
+        (
+            "{enforce_groups: [pilots]}",
+            "rules.org/a.enforce_groups has no effect: the rule is enforced for everybody; set enforcement to observe",
+        ),
+        ("{observe_groups: []}", "rules.org/a.observe_groups: [] should be non-empty"),
+    ],
+)
+def test_groups_that_would_not_change_how_a_rule_counts_are_a_finding(mode: str, said: str | None) -> None:
+    shipped = json.loads((Path(__file__).parents[2] / "schemas/facts.json").read_text())
+    expected = () if said is None else (Finding(FILE, 3, said),)
+    assert facts({FILE: f"version: 1\nrules:\n  org/a: {mode}\n"}, shipped) == expected
+
+
 def test_no_facts_at_all_is_a_finding() -> None:
     assert facts({}, SCHEMA) == (Finding(FILE, 1, "is missing: without facts of version 1 there is no decision"),)
 

@@ -10,8 +10,8 @@ package mcp.authz.exceptions
 known if data.mcp.facts.version == 1
 
 # METADATA
-# title: Rules that only observe
-observing := {rule | some rule, said in data.mcp.facts.rules; said.enforcement == "observe"}
+# title: Rules that only observe what this subject does
+observing := {rule | some rule, said in data.mcp.facts.rules; _observes(said)}
 
 # METADATA
 # title: Backends for whose items a grant by the organisation counts
@@ -37,6 +37,23 @@ waived(refusal) if {
 blocked := {"facts/blocks": _blocked_positions} if count(_blocked_positions) > 0
 
 blocked := {} if count(_blocked_positions) == 0
+
+# For everybody but the groups for whom the rule is switched on already.
+_observes(said) if {
+	said.enforcement == "observe"
+	not _in_any(said, "enforce_groups")
+}
+
+# Of an enforced rule, for the groups for whom it is not switched on yet.
+_observes(said) if {
+	not said.enforcement == "observe"
+	_in_any(said, "observe_groups")
+}
+
+_in_any(said, groups) if {
+	some group in said[groups]
+	group in input.subject.groups
+}
 
 _blocked_positions := {position | some position, _ in input.resources} if _caller_blocked
 
