@@ -4,36 +4,92 @@ Exit code 0: fine; 1: something changed since review; 2: asked wrongly, or a bac
 """
 
 import json
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
-from gateway.catalog.names import split_name, split_uri
-from gateway.lifecycle.catalog import accepting, reviewed
+from gateway.lifecycle.catalog import accepting, labels, reviewed, telling
+from gateway.lifecycle.catalog.comparing import compared
+from gateway.lifecycle.catalog.names import Key
 from gateway.lifecycle.catalog.offered import CatalogFailed, Live, live
+from gateway.lifecycle.catalog.reviewed import Places, Reviewed
+from gateway.lifecycle.catalog.words import visible
 from gateway.settings.load import SettingsError, load
 from gateway.settings.model import Settings
 
-catalog = typer.Typer(no_args_is_help=True, help="What the backends offer.\n\nExample: mcp-gateway catalog pin --backend crm")
+catalog = typer.Typer(no_args_is_help=True, help="What the backends offer.\n\nExample: mcp-gateway catalog diff --backend crm")
 
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="MCP_GATEWAY_SETTINGS", help="the settings file")]
 Backends = Annotated[list[str] | None, typer.Option("--backend", "-b", help="only this backend (may be repeated)")]
+Items = Annotated[
+    list[str] | None, typer.Option("--item", "-i", help="only the item with this id, such as crm__search (may be repeated)")
+]
 Folder = Annotated[
     Path | None, typer.Option("--catalog", help="folder of the reviewed definitions; default: `catalog` beside the policies'")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for a machine")]
 
 
+class Format(StrEnum):
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
+
+@catalog.command("diff")
+def diff_command(
+    settings: SettingsFile = Path("gateway.yaml"),
+    backend: Backends = None,
+    item: Items = None,
+    folder: Folder = None,
+    format: Annotated[Format, typer.Option("--format", "-f", help="text, markdown for a pull request, or json")] = Format.TEXT,
+    suggest_labels: Annotated[
+        bool, typer.Option("--suggest-labels", help="propose labels for tools that have none, from what the backends say")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what the backends changed since review: texts word by word, arguments, hints, and what to look at twice.
+
+    Exit code 1: something changed. It writes nothing; `catalog pin` accepts.
+
+    Example: mcp-gateway catalog diff --settings gateway.yaml --backend crm --format markdown
+    """
+    try:
+        seen = _seen(settings, backend, folder)
+        changes = compared(seen.before, seen.now, accepting.choice(item or (), seen.before, seen.now), seen.others)
+        known = labels.labelled(seen.settings.policy.folder / "mcp/facts/data.yaml") if suggest_labels else frozenset()
+    except (SettingsError, CatalogFailed, OSError) as error:
+        raise _failed(error) from error
+    mark = accepting.seen(seen.now)
+    proposed = list(labels.suggested(seen.now.offers.values(), known)) if suggest_labels else []
+    if as_json or format is Format.JSON:
+        told = {"changes": [each.members() for each in changes], "seen": mark, "notes": seen.notes}
+        typer.echo(json.dumps({**told, "labels": proposed} if suggest_labels else told))
+    else:
+        command = ["mcp-gateway", "catalog", "pin", "--settings", str(settings)]
+        command += [word for each in backend or () for word in ("--backend", each)]
+        command += [word for each in item or () for word in ("--item", each)]
+        accept = shlex.join([*command, "--seen", mark])
+        for line in (telling.plain if format is Format.TEXT else telling.markdown)(changes, accept, seen.notes):
+            typer.echo(line)
+        for line in proposed:
+            typer.echo(line)
+    if changes:
+        raise typer.Exit(1)
+
+
 @catalog.command("pin")
 def pin_command(
     settings: SettingsFile = Path("gateway.yaml"),
     backend: Backends = None,
-    item: Annotated[
-        list[str] | None, typer.Option("--item", "-i", help="only the item with this id, such as crm__search (may be repeated)")
-    ] = None,
-    seen: Annotated[
+    item: Items = None,
+    mark: Annotated[
         str | None, typer.Option("--seen", help="only if the backends offer just what `catalog diff` showed under this mark")
     ] = None,
     folder: Folder = None,
@@ -46,38 +102,47 @@ def pin_command(
     Example: mcp-gateway catalog pin --settings gateway.yaml --backend crm
     """
     try:
-        read = load(settings)
-        backends = _meant(read, backend, item)
-        where = reviewed.places(read, folder)
-        before = reviewed.read(where, backends)
-        now = _live(settings, read, backends)
-        if seen is not None and accepting.seen(now) != seen:
+        seen = _seen(settings, backend, folder)
+        if mark is not None and accepting.seen(seen.now) != mark:
             raise CatalogFailed("the backends offer something else than was seen, so nothing was written: see catalog diff")
-        changes = accepting.accept(where, before, now, accepting.choice(item or (), before, now))
+        chosen = accepting.choice(item or (), seen.before, seen.now)
+        changes = accepting.accept(seen.where, seen.before, seen.now, chosen)
     except (SettingsError, CatalogFailed, OSError) as error:
         raise _failed(error) from error
-    for note in (*before.notes, *now.notes):
-        typer.echo(note, err=True)
+    for note in seen.notes:
+        typer.echo(visible(note), err=True)
     if as_json:
         typer.echo(json.dumps([change.members() for change in changes]))
         return
     for change in changes:
-        typer.echo(f"{change.what:9} {change.key.backend} {change.key.type} {change.key.name}")
+        typer.echo(f"{change.what:9} {change.key.backend} {change.key.type} {visible(change.key.name)}")
+    where = seen.where
     typer.echo(f"{len(changes)} changes written to {where.pins}, {where.catalog} and {where.schemas}")
 
 
-def _meant(settings: Settings, backends: list[str] | None, items: list[str] | None) -> tuple[str, ...]:
-    """The backends named, or those of the items named, or all."""
-    if backends or not items:
-        return tuple(dict.fromkeys(backends or settings.backends))
-    places = [split_name(item) or split_uri(item) for item in items]
-    return tuple(dict.fromkeys(place[0] for place in places if place is not None)) or tuple(settings.backends)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Both sides: what was reviewed, and what is offered now."""
+
+    settings: Settings
+    where: Places
+    before: Reviewed
+    now: Live
+    others: Iterable[Key]  # of all backends, so that what speaks of them is noticed
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*self.before.notes, *self.now.notes)
 
 
-def _live(path: Path, settings: Settings, backends: tuple[str, ...]) -> Live:
-    """Raises `SettingsError` whose every line names the file, or `CatalogFailed`."""
+def _seen(path: Path, backend: list[str] | None, catalog: Path | None) -> _Seen:
+    """Raises `SettingsError` whose every line names the file, `CatalogFailed` or `OSError`."""
+    read = load(path)
+    backends = tuple(dict.fromkeys(backend or read.backends))
+    where = reviewed.places(read, catalog)
+    before = reviewed.read(where, backends)
     try:
-        return uvloop.run(live(settings, backends))
+        return _Seen(read, where, before, uvloop.run(live(read, backends)), reviewed.read_pins(where.pins))
     except SettingsError as error:
         raise SettingsError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from error
 

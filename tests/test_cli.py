@@ -181,7 +181,8 @@ def test_a_folder_whose_audit_another_gateway_writes_is_no_mistake_of_the_settin
     [
         ((), "mcp-gateway serve --settings gateway.yaml"),
         (("serve",), "mcp-gateway serve --settings gateway.yaml"),
-        (("catalog",), "mcp-gateway catalog pin --backend crm"),
+        (("catalog",), "mcp-gateway catalog diff --backend crm"),
+        (("catalog", "diff"), "mcp-gateway catalog diff --settings gateway.yaml --backend crm --format markdown"),
         (("catalog", "pin"), "mcp-gateway catalog pin --settings gateway.yaml --backend crm"),
         (("keys",), "mcp-gateway keys create ci"),
         (("keys", "create"), "mcp-gateway keys create ci --owner ada@example.com --expires 90d --surface engineering"),
