@@ -122,6 +122,7 @@ class Gateway:
             server_info=info,
             cursor_key=secrets.token_bytes(32),
             bounds=Bounds(limits.list_page_items, limits.subscriptions_per_stream, limits.held_notices, limits.call_grace_s),
+            questions=whole.questions(self._settings),
         )
 
     async def start(self) -> None:

@@ -60,7 +60,7 @@ WHO = Who(
 ITEM = Resource("tool", "open_ticket", "github", "create_issue", id="github__create_issue", listed=True, fingerprint="sha256:00")
 RULING = Ruling(
     asked=(
-        Asked("d1", "request", "r1", document={"input": {}}),
+        Asked("d1", "request", "r1", kept={"document": {"version": 1}, "answer": {}, "stand_ins": ["/arguments/email"]}),
         Asked("d2", "result", cause="late"),
         Asked("d0", "list", "r1", remembered=True),
     ),

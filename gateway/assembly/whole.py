@@ -1,6 +1,7 @@
 """What concerns the settings as a whole: whether they can work, what they are, and where is recorded what happens."""
 
 import hashlib
+import secrets
 from collections.abc import Callable
 from functools import partial
 
@@ -8,8 +9,11 @@ import msgspec
 
 from gateway.adapters.audit.log import AuditLog, AuditSpec
 from gateway.assembly import backends, credentials, identity, keys, listening, policy, workloads
-from gateway.settings.load import SettingsError
+from gateway.exchange.questions import QuestionRecorder
+from gateway.settings.load import SettingsError, secret_value
 from gateway.settings.model import Settings
+
+MIN_KEY_CHARS = 32
 
 
 def check(settings: Settings) -> None:
@@ -28,6 +32,7 @@ def check(settings: Settings) -> None:
     signer = credentials.stand_in()
     checks += [partial(backends.backends, settings, lambda change: None, [name], signer) for name in settings.backends]
     checks += [partial(backends.surface_spec, settings, name) for name in settings.surfaces]
+    checks += [partial(questions, settings)]
     mistakes: list[str] = []
     for each in checks:
         try:
@@ -49,6 +54,19 @@ def audit_log(settings: Settings) -> AuditLog:
             max_record_bytes=audit.max_record_bytes,
         )
     )
+
+
+def questions(settings: Settings) -> QuestionRecorder | None:
+    """Who keeps questions for a replay; None where the settings want none kept. Raises `SettingsError`."""
+    audit = settings.audit
+    if audit.record == "none":
+        return None
+    if audit.recording_key is None:
+        return QuestionRecorder(secrets.token_bytes(32))
+    key = secret_value(audit.recording_key)
+    if len(key) < MIN_KEY_CHARS:
+        raise SettingsError(f"audit.recording_key: is shorter than {MIN_KEY_CHARS} characters, so it could be guessed")
+    return QuestionRecorder(hashlib.sha256(key.encode()).digest())
 
 
 def digest(settings: Settings) -> str:

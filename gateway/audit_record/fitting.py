@@ -10,7 +10,7 @@ from gateway.model import Json, JsonObject
 GIVING_WAY = (
     "result",
     "arguments",
-    "documents",  # within `decisions`
+    "documents",  # within `decisions`, with their answers
     "items",
     "detail",
     "denials",
@@ -36,7 +36,7 @@ def fitted(record: Mapping[str, Json], max_bytes: int) -> JsonObject:
             break
         match name, fitting:
             case "documents", {"decisions": list(decisions)}:
-                fitting["decisions"] = [_without(one, "document") for one in decisions]
+                fitting["decisions"] = [_without(_without(one, "document"), "answer") for one in decisions]
             case "claims", {"subject": dict(subject)}:
                 fitting["subject"] = _without(subject, "claims")
             case _:

@@ -86,11 +86,11 @@ class Asked:
     revision: str | None = None
     cause: str | None = None  # one of `errors.UNDECIDED_CAUSES`
     remembered: bool = False  # the answer was given before, to the very same question
-    document: JsonObject | None = None  # the question itself, where the level asks for what a replay needs
+    kept: JsonObject | None = None  # `document`, `stand_ins` and `answer`, where what a replay needs is recorded
 
     @classmethod
-    def of(cls, decision: Decision, phase: Phase, *, remembered: bool = False, document: JsonObject | None = None) -> "Asked":
-        return cls(decision.decision_id, phase, decision.revision, None, remembered, document)
+    def of(cls, decision: Decision, phase: Phase, *, remembered: bool = False, kept: JsonObject | None = None) -> "Asked":
+        return cls(decision.decision_id, phase, decision.revision, None, remembered, kept)
 
     def members(self) -> JsonObject:
         said = present(
@@ -99,7 +99,7 @@ class Asked:
                 "phase": self.phase,
                 "revision": self.revision,
                 "cause": self.cause,
-                "document": self.document,
+                **(self.kept or {}),
             }
         )
         if self.remembered:

@@ -13,7 +13,7 @@ from gateway.errors import Undecided
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.reading import ArgumentFacts
-from gateway.model import Decision, JsonObject, Phase, Resource
+from gateway.model import Decision, Json, JsonObject, Phase, Resource
 from gateway.policy import decision as answer
 from gateway.policy import document
 from gateway.policy.document import Fragments, Question
@@ -66,8 +66,10 @@ def question(  # noqa: PLR0913 — each member of the document is said by name
 async def ask(ports: Ports, draft: Draft, asked: Question, *, resources: Fragments | None = None) -> Decision:
     """The decision on one question; `resources` are its own, serialised earlier. Raises `Undecided`."""
     started = time.perf_counter()
+    said: Json = None
     try:
         verdict = await ports.decider.decide(document.serialised(asked, resources=resources))
+        said = verdict.result
         decided = answer.read(
             verdict.result,
             asked=len(asked.resources),
@@ -83,6 +85,8 @@ async def ask(ports: Ports, draft: Draft, asked: Question, *, resources: Fragmen
         spent_s = time.perf_counter() - started
         draft.decision_s += spent_s
         ports.meter.decision(phase=asked.phase, duration_s=spent_s)
+        if ports.questions is not None:
+            draft.kept[asked.decision_id] = ports.questions.kept(asked, said)
     draft.decided(asked.phase, decided)
     return decided
 

@@ -34,6 +34,7 @@ class Draft:
     missing: tuple[str, ...] = ()
     arguments: JsonObject | None = None  # as forwarded
     result: JsonObject | None = None  # as answered
+    kept: dict[str, JsonObject] = field(default_factory=dict)  # decision id -> what a replay needs, where that is recorded
 
     def decided(self, phase: Phase, decision: Decision) -> None:
         self.decisions.append((phase, decision))

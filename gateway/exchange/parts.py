@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gateway.catalog.surface import View
 from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.memory import ListMemory, Redactors, Validators
+from gateway.exchange.questions import QuestionRecorder
 from gateway.exchange.standing import Standings
 from gateway.model import Caller, Json, Message
 from gateway.ports import Audit, Backends, Catalogs, Decider, Limiter, Meter, Session
@@ -44,6 +45,7 @@ class Ports:
     server_info: Mapping[str, Json]
     cursor_key: bytes
     bounds: Bounds = Bounds()
+    questions: QuestionRecorder | None = None  # None: questions are not recorded
     now_ns: Callable[[], int] = time.time_ns
 
 

@@ -184,8 +184,13 @@ def _end(x: Exchange, draft: Draft, ended: Outcome, refused: Refusal | None) -> 
 
 
 def _ruling(draft: Draft, decisions: list[tuple[Phase, Decision]]) -> Ruling:
-    asked = [Asked.of(decision, phase) for phase, decision in decisions]
-    asked += [Asked(decision_id, phase, cause=cause) for decision_id, phase, cause in draft.undecided_by]
+    kept = draft.kept
+    asked = [Asked.of(decision, phase, kept=kept.get(decision.decision_id)) for phase, decision in decisions]
+    known = {decision.decision_id for _, decision in decisions}
+    asked += [
+        Asked(each, phase, cause=cause, kept=kept.get(each) if each not in known else None)
+        for each, phase, cause in draft.undecided_by
+    ]
     planned = _planned(draft)
     duties, level = _duties(draft, planned), _level(planned)
     if not decisions:  # of most outcomes: all was decided before the intent

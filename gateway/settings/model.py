@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gateway.settings.backends import Backend
-from gateway.settings.base import LOOPBACK, WILDCARDS, BackendName, Closed, Count, Scope, Seconds, SurfaceName
+from gateway.settings.base import LOOPBACK, WILDCARDS, BackendName, Closed, Count, Scope, Seconds, Secret, SurfaceName
 from gateway.settings.credentials import TokenExchange
 from gateway.settings.identity import IdentitySettings
 from gateway.settings.listen import Limits, Listen, Operations
@@ -45,6 +45,12 @@ class AuditSettings(Closed):
     keep_files: Count = Field(default=64, description="closed files that are kept")
     max_record_bytes: Count = Field(
         default=1024 * 1024, description="largest record; what is over is replaced by its size and SHA-256"
+    )
+    record: Literal["none", "replay"] = Field(
+        default="none", description="`replay` keeps each question to the policy and its answer, with stand-ins for secrets"
+    )
+    recording_key: Secret | None = Field(
+        default=None, description="key of the stand-ins, 32 characters or more; default: a fresh one at every start"
     )
 
 
