@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from gateway.lifecycle.catalog import accepting, labels, reviewed, telling
+from gateway.lifecycle.catalog import accepting, exporting, labels, reviewed, telling
 from gateway.lifecycle.catalog.comparing import compared
 from gateway.lifecycle.catalog.names import Key
 from gateway.lifecycle.catalog.offered import CatalogFailed, Live, live
@@ -42,6 +42,34 @@ class Format(StrEnum):
     JSON = "json"
 
 
+@catalog.command("export")
+def export_command(
+    into: Annotated[Path, typer.Option("--into", "-o", help="a folder of its own; an earlier export in it is replaced")],
+    settings: SettingsFile = Path("gateway.yaml"),
+    backend: Backends = None,
+    folder: Folder = None,
+    as_json: Json = False,
+) -> None:
+    """Write what the backends offer now as files: definitions, schemas for `opa check`, and a list with the state of review.
+
+    It accepts nothing. The gateway asks with its own credential: of a backend that lists for each subject this is its own view.
+
+    Example: mcp-gateway catalog export --settings gateway.yaml --into offered
+    """
+    try:
+        seen = _seen(settings, backend, folder)
+        known = labels.labelled(seen.facts)
+        count = exporting.export(into, seen.settings.policy.schemas, seen.before, seen.now, known)
+    except (SettingsError, CatalogFailed, OSError) as error:
+        raise _failed(error) from error
+    for note in seen.notes:
+        typer.echo(visible(note), err=True)
+    if as_json:
+        typer.echo(json.dumps({"into": str(into), "items": len(seen.now.offers), "files": count, "notes": seen.notes}))
+        return
+    typer.echo(f"{len(seen.now.offers)} items in {count} files written to {into}")
+
+
 @catalog.command("diff")
 def diff_command(
     settings: SettingsFile = Path("gateway.yaml"),
@@ -63,7 +91,7 @@ def diff_command(
     try:
         seen = _seen(settings, backend, folder)
         changes = compared(seen.before, seen.now, accepting.choice(item or (), seen.before, seen.now), seen.others)
-        known = labels.labelled(seen.settings.policy.folder / "mcp/facts/data.yaml") if suggest_labels else frozenset()
+        known = labels.labelled(seen.facts) if suggest_labels else {}
     except (SettingsError, CatalogFailed, OSError) as error:
         raise _failed(error) from error
     mark = accepting.seen(seen.now)
@@ -129,6 +157,11 @@ class _Seen:
     before: Reviewed
     now: Live
     others: Iterable[Key]  # of all backends, so that what speaks of them is noticed
+
+    @property
+    def facts(self) -> Path:
+        """Where people write labels."""
+        return self.settings.policy.folder / "mcp/facts/data.yaml"
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -182,6 +182,7 @@ def test_a_folder_whose_audit_another_gateway_writes_is_no_mistake_of_the_settin
         ((), "mcp-gateway serve --settings gateway.yaml"),
         (("serve",), "mcp-gateway serve --settings gateway.yaml"),
         (("catalog",), "mcp-gateway catalog diff --backend crm"),
+        (("catalog", "export"), "mcp-gateway catalog export --settings gateway.yaml --into offered"),
         (("catalog", "diff"), "mcp-gateway catalog diff --settings gateway.yaml --backend crm --format markdown"),
         (("catalog", "pin"), "mcp-gateway catalog pin --settings gateway.yaml --backend crm"),
         (("keys",), "mcp-gateway keys create ci"),

@@ -1,6 +1,6 @@
 """Labels that could follow from what backends say of their own items. Nobody verified it, so they are only ever proposed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,25 +19,25 @@ HEADING = (
 )
 
 
-def labelled(facts: Path) -> frozenset[Key]:
-    """The items that somebody gave labels, or the word that none fit, in the facts file. Raises `CatalogFailed`."""
+def labelled(facts: Path) -> Mapping[Key, tuple[str, ...]]:
+    """The items that somebody gave labels, or said that none fit, in the facts file. Raises `CatalogFailed`."""
     try:
         told: Any = yaml.load(facts.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 — a safe loader
     except FileNotFoundError:
-        return frozenset()
+        return {}
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise CatalogFailed(f"{facts}: not YAML: {str(error).splitlines()[0]}") from error
     items = told.get("items") if isinstance(told, dict) else None
-    return frozenset(
-        Key(backend, cast(ItemType, type), name)
+    return {
+        Key(backend, cast(ItemType, type), name): tuple(str(label) for label in said["labels"])
         for backend, types in _members(items)
         for type, named in _members(types)
         for name, said in _members(named)
-        if isinstance(said, dict) and "labels" in said
-    )
+        if isinstance(said, dict) and isinstance(said.get("labels"), list)
+    }
 
 
-def suggested(offers: Iterable[Offer], known: frozenset[Key]) -> Iterator[str]:
+def suggested(offers: Iterable[Offer], known: Container[Key]) -> Iterator[str]:
     """Comments of YAML for the tools that have no labels."""
     backend = ""
     for offer in sorted(offers, key=lambda each: each.key):

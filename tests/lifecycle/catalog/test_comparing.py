@@ -160,7 +160,7 @@ def test_no_text_closes_the_fence_of_markdown_or_starts_a_line_of_its_own(tmp_pa
 )
 def test_a_label_is_what_a_backend_says_of_itself(hints: Any, line: str) -> None:
     definition = tool("find") if hints is None else tool("find", annotations=hints)
-    assert list(labels.suggested(live(definition).offers.values(), frozenset()))[-1] == f"#       {line}"
+    assert list(labels.suggested(live(definition).offers.values(), {}))[-1] == f"#       {line}"
 
 
 def test_labels_are_proposed_as_comments_for_those_that_have_none_and_written_by_nobody(tmp_path: Path) -> None:
