@@ -9,7 +9,7 @@ import pytest
 from gateway.catalog.fingerprint import fingerprint
 from gateway.lifecycle.catalog import exporting, reviewed
 from gateway.lifecycle.catalog.offered import CatalogFailed
-from tests.lifecycle.catalog.running import files, offering, ran, settings, tool
+from tests.lifecycle.catalog.running import ROOT, files, offering, ran, settings, tool
 from tests.lifecycle.catalog.test_accepting import live, pinned, place
 from tools.binaries import find
 
@@ -96,3 +96,25 @@ def test_a_folder_that_holds_anything_else_is_left_alone(tmp_path: Path) -> None
     with pytest.raises(CatalogFailed, match="not empty and no earlier export"):
         export(tmp_path, tmp_path / "catalog", UPDATE)
     assert files(tmp_path) == before
+
+
+RESULT_RULE = """\
+# METADATA
+# schemas:
+#   - input: schema.input
+#   - input.result.structuredContent: schema.results.crm["get-customer"]
+package mcp.servers.crm.answers
+
+allowed if input.result.structuredContent.NAME == "Ada"
+"""
+
+
+def test_a_rule_that_names_the_schema_of_a_result_has_its_members_checked(tmp_path: Path) -> None:
+    answer = {"type": "object", "properties": {"customer": {"type": "string"}}}
+    pinned(tmp_path, live(tool("get-customer", outputSchema=answer)))
+    (tmp_path / "schemas/input.json").write_bytes((ROOT / "schemas/input.json").read_bytes())
+    rule = tmp_path / "policies/rule.rego"
+    rule.write_text(RESULT_RULE.replace("NAME", "customer"))
+    assert check(tmp_path / "policies", tmp_path / "schemas") == ""
+    rule.write_text(RESULT_RULE.replace("NAME", "custmer"))
+    assert 'have: "custmer"' in check(tmp_path / "policies", tmp_path / "schemas")
