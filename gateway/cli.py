@@ -20,6 +20,7 @@ from gateway.cli_policy_answers import explain_command
 from gateway.cli_policy_rollout import build_command
 from gateway.cli_policy_traffic import replay_command
 from gateway.cli_policy_waivers import waivers_command
+from gateway.cli_policy_watching import observe_command, shadow_app
 from gateway.errors import Unrecorded
 from gateway.front.serving import Listener, serve
 from gateway.settings.load import SettingsError, load
@@ -42,7 +43,9 @@ app.add_typer(policy, name="policy")
 policy.command("build")(build_command)
 policy.command("explain")(explain_command)
 policy.command("waivers")(waivers_command)
+policy.command("observe")(observe_command)
 policy.command("replay")(replay_command)
+policy.add_typer(shadow_app, name="shadow")
 
 SettingsFile = Annotated[Path, typer.Option("--settings", "-s", envvar="MCP_GATEWAY_SETTINGS", help="the settings file")]
 

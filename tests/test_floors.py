@@ -29,6 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "cli_policy_answers",
         "cli_policy_rollout",
         "cli_policy_waivers",
+        "cli_policy_watching",
         "cli_policy_traffic",
         "doctor",
         "front",
