@@ -3,7 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 OPA_BINARY = $(shell $(PYTHON) tools/binaries.py opa)
 REGAL_BINARY = $(shell $(PYTHON) tools/binaries.py regal)
-CAPABILITIES := tools/opa/capabilities.json
 
 .PHONY: help
 help: ## what can be made
@@ -35,18 +34,9 @@ lint: .venv/.ready ## format and lint of the Python code
 	@echo "== ruff" && $(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
 types: .venv/.ready ## mypy, strictly
 	@echo "== mypy" && $(BIN)/mypy
-policy: .venv/.ready ## format, types, tests with coverage and lint of the policies
-	@echo "== opa fmt, opa check, opa test with coverage, regal"
-	@$(OPA_BINARY) fmt --fail --list policies policy_tests deploy/opa
-	@$(OPA_BINARY) check --strict --schema schemas --capabilities $(CAPABILITIES) policies
-	@$(OPA_BINARY) check --strict --schema schemas policies policy_tests deploy/opa
-	@$(OPA_BINARY) test --timeout 60s --fail-on-empty --schema schemas policies policy_tests deploy/opa
-	@$(OPA_BINARY) test --timeout 60s --coverage --format json policies policy_tests deploy/opa > .coverage-policy.json
-	@$(PYTHON) -c 'import json, sys; files = json.load(open(".coverage-policy.json"))["files"]; \
-		missed = [f"{name}: no test reaches line " + ", ".join(str(row) for row in sorted({part["start"]["row"] for part in each["not_covered"]})) \
-		for name, each in sorted(files.items()) if each.get("not_covered")]; sys.exit("\n".join(missed) or 0)'
-	@$(REGAL_BINARY) lint policies policy_tests deploy/opa
-	@echo "== structure and facts, as the gateway checks them" && OPA="$(OPA_BINARY)" $(BIN)/pytest -q tests/policy/test_shipped.py
+policy: .venv/.ready ## everything that `mcp-gateway policy check` says of the policies
+	@echo "== mcp-gateway policy check"
+	@OPA="$(OPA_BINARY)" REGAL="$(REGAL_BINARY)" $(BIN)/mcp-gateway policy check --beside deploy/opa
 pytest: .venv/.ready ## the tests of the gateway
 	@OPA="$(OPA_BINARY)" $(BIN)/pytest -q
 

@@ -78,6 +78,8 @@ def check_command(
     folder: Folder = Path(),
     without: Annotated[list[str] | None, typer.Option("--without", help="leave this check out (may be repeated)")] = None,
     beside: Annotated[list[str] | None, typer.Option("--beside", help="a further folder of Rego that is in no bundle")] = None,
+    no_mutation: Annotated[bool, typer.Option("--no-mutation", help="as --without mutation: it takes the longest")] = False,
+    mutation_s: Annotated[float, typer.Option("--mutation-budget", min=0, help="seconds for mutants that live long")] = 60.0,
     format: Annotated[
         Literal["table", "github"] | None, typer.Option("--format", help="default: what fits where it runs")
     ] = None,
@@ -85,18 +87,20 @@ def check_command(
 ) -> None:
     """Everything that can be known of a policy repository before it decides about anybody, in one table.
 
-    Format, types by the schemas, structure and facts, Regal with our own rules, tests and what they ask, full coverage, and
-    that the bundle builds and its canaries hold. Where GitHub runs it, findings are shown on their lines.
+    Format, types by the schemas, structure and facts, Regal with our own rules, tests and what they ask, full coverage,
+    whether a test notices each condition of each rule (mutation), and that the bundle builds and its canaries hold. Where
+    GitHub runs it, findings are shown on their lines.
 
     Example: mcp-gateway policy check . --format github
     """
-    left_out = frozenset(without or ())
+    left_out = frozenset([*(without or ()), *(["mutation"] if no_mutation else [])])
     if unknown := sorted(left_out - examination.NAMES):
         raise failed(f"--without {unknown[0]}: there is no such check; there are {', '.join(sorted(examination.NAMES))}")
     try:
         checked = repository(folder, beside=tuple(beside or ()))
         opa = required_opa()
-        rows = asyncio.run(examination.examined(checked, opa, program("regal"), without=left_out, on_row=_progress))
+        regal = program("regal")
+        rows = asyncio.run(examination.examined(checked, opa, regal, without=left_out, mutation_s=mutation_s, on_row=_progress))
     except (NoRepository, OpaUnusable) as error:
         raise failed(str(error)) from error
     if as_json:

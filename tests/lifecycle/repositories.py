@@ -37,7 +37,7 @@ def invoked(*arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(whole, ["policy", *arguments], env=around)
 
 
-async def only(root: Path, *checks: str) -> dict[str, Row]:
+async def only(root: Path, *checks: str, mutation_s: float = 60.0) -> dict[str, Row]:
     """What these checks say of the repository."""
-    rows = await examined(repository(root), find("opa"), find("regal"), without=NAMES - set(checks))
+    rows = await examined(repository(root), find("opa"), find("regal"), without=NAMES - set(checks), mutation_s=mutation_s)
     return {each.check: each for each in rows if each.check in checks}

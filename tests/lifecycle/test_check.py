@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.lifecycle.check.examination import NAMES
 from gateway.lifecycle.check.inputs import Inputs
 from gateway.lifecycle.check.report import Row
 from gateway.policy.structure import Finding
@@ -132,12 +133,12 @@ def test_a_canary_that_does_not_hold_is_found(root: Path) -> None:
 
 
 def test_the_shipped_set_passes_every_check_and_a_finding_makes_it_fail(root: Path) -> None:
-    good = invoked("check", str(root), "--json")
+    good = invoked("check", str(root), "--json", "--without", "mutation")
     told = json.loads(good.stdout)
     assert (good.exit_code, told["ok"]) == (0, True), good.stdout
-    assert {each["state"] for each in told["checks"]} == {"ok"}
+    assert {each["check"]: each["state"] for each in told["checks"]} == {**dict.fromkeys(NAMES, "ok"), "mutation": "left out"}
     replaced(root / CHANGES, "\tis_string(input.arguments.email)", "\t\tis_string(input.arguments.email)")
-    bad = invoked("check", str(root), "--without", "tests", "--without", "coverage", GITHUB_ACTIONS="true")
+    bad = invoked("check", str(root), "--without", "tests", "--without", "coverage", "--no-mutation", GITHUB_ACTIONS="true")
     assert bad.exit_code == 1
     (annotation,) = [line for line in bad.stdout.splitlines() if "check%3A format" in line]
     assert annotation.startswith(f"::error file={os.path.relpath(root / CHANGES)},line=")
@@ -145,7 +146,7 @@ def test_the_shipped_set_passes_every_check_and_a_finding_makes_it_fail(root: Pa
 
 
 def test_a_linter_that_is_not_there_is_no_silent_success(root: Path) -> None:
-    others = [each for name in ("tests", "coverage", "bundle", "types") for each in ("--without", name)]
+    others = [each for name in ("tests", "coverage", "bundle", "types", "mutation") for each in ("--without", name)]
     absent = invoked("check", str(root), *others, REGAL="/nowhere/regal")
     assert absent.exit_code == 1
     assert "NOT RUN" in absent.stdout

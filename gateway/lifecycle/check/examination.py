@@ -10,12 +10,13 @@ from gateway.adapters.opa import snapshot
 from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import PolicyRejected
 from gateway.adapters.opa.place import private_folder
-from gateway.lifecycle.check import steps, tested
+from gateway.lifecycle.check import mutation, steps, tested
 from gateway.lifecycle.check.report import Outcome, Row, left_out, row
 from gateway.lifecycle.check.steps import Bench
-from gateway.lifecycle.repository import POLICIES, Repository
+from gateway.lifecycle.repository import Repository
 
 AT_ONCE = 2  # cores of a CI machine
+MUTATION_S = 60.0  # for mutants that a rule's own tests let live
 
 Step: TypeAlias = Callable[[Bench], Awaitable[Outcome]]
 OnRow: TypeAlias = Callable[[Row], None]
@@ -34,7 +35,13 @@ NAMES = frozenset(SHOWN)
 
 
 async def examined(
-    repository: Repository, opa: str, regal: str | None, *, without: Collection[str] = (), on_row: OnRow = lambda _: None
+    repository: Repository,
+    opa: str,
+    regal: str | None,
+    *,
+    without: Collection[str] = (),
+    mutation_s: float = MUTATION_S,
+    on_row: OnRow = lambda _: None,
 ) -> tuple[Row, ...]:
     """All rows in the order in which they are shown; `without` names checks that are left out. Raises `OpaUnusable`."""
     with private_folder() as name:
@@ -65,6 +72,14 @@ async def examined(
                 outcome = await step(bench)
                 told(row(check, outcome, time.monotonic() - started))
 
+        async def mutants() -> None:
+            """Last, and with both cores: what tests say of a mutant means something only where they pass without it."""
+            started = time.monotonic()
+            passed = rows[TESTS].state == "ok"
+            unknown = Outcome(told="the tests do not pass, or were left out", ran=False)
+            outcome = await mutation.mutated(bench, budget_s=mutation_s) if passed else unknown
+            told(row(MUTATION, outcome, time.monotonic() - started))
+
         try:
             async with asyncio.TaskGroup() as group:
                 if TESTS not in rows:
@@ -72,9 +87,8 @@ async def examined(
                 for check, step in STEPS.items():
                     if check not in rows:
                         group.create_task(stepped(check, step))
+            if MUTATION not in rows:
+                await mutants()
         except* OpaUnusable as errors:
             raise errors.exceptions[0] from errors
         return tuple(rows[each] for each in SHOWN if each in rows)
-
-
-__all__ = ["NAMES", "POLICIES", "examined"]

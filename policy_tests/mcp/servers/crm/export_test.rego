@@ -35,6 +35,14 @@ test_no_arguments_are_no_way_past if {
 	count(export.deny) == 1 with input as asking.call(["analysts"], "crm", "export_customers", {})
 }
 
+test_nothing_is_asked_about_lists_results_and_other_tools if {
+	able := {"context": {"obligations": ["require_approval"]}}
+	listing := object.union(asking.listing([], [asking.item("crm", "tool", "export_customers")]), able)
+	export.oblige == set() with input as listing
+	export.oblige == set() with input as asking.answered(_able, {})
+	export.oblige == set() with input as object.union(asking.call([], "crm", "customer", {}), able)
+}
+
 test_other_tools_are_not_meant if {
 	export.deny == set() with input as asking.call([], "crm", "customer", {})
 }

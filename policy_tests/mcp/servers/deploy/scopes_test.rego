@@ -10,6 +10,7 @@ test_a_token_needs_the_scope[name] if {
 		"restarting": {"tool": "restart", "authentication": "jwt", "scopes": [], "refused": true},
 		"reading": {"tool": "services", "authentication": "jwt", "scopes": [], "refused": false},
 		"an API key": {"tool": "deploy", "authentication": "api_key", "scopes": [], "refused": false},
+		"a certificate": {"tool": "deploy", "authentication": "mtls", "scopes": [], "refused": false},
 		"a named user": {"tool": "deploy", "authentication": "asserted", "scopes": [], "refused": true},
 		"nobody": {"tool": "deploy", "authentication": "none", "scopes": [], "refused": true},
 	}
