@@ -11,7 +11,7 @@ from gateway.errors import Kind, Refusal, Undecided
 from gateway.exchange.asking import ask, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
-from gateway.exchange.reading import ArgumentFacts, argument_facts
+from gateway.exchange.reading import ArgumentFacts, argument_facts, completed
 from gateway.exchange.standing import Ending
 from gateway.exchange.target import Target, unknown
 from gateway.identity.challenge import challenge
@@ -120,14 +120,41 @@ async def _decided(
 ) -> Decision:
     """The decision on what the arguments hold, by the very policy that said what to look for in them. Raises `Undecided`."""
     for _ in range(2):  # the second time only if another policy set came into force in between
-        read = await argument_facts(ports, target, arguments)
+        read = argument_facts(ports, target, arguments)
         told = asked(read)
+        if read.waiting:
+            if told.phase == "request" and (unseen := await _unseen(ports, draft, told)) is not None:
+                return unseen
+            read = await completed(ports, read, arguments)
+            told = asked(read)
         decision = await ask(ports, draft, told)
         if decision.revision == read.revision:
             return decision
     ports.meter.undecided(cause="revision")
     draft.undecided(told.decision_id, told.phase, "revision")
     raise Undecided("revision", "the policy changed twice while one request was decided")
+
+
+async def _unseen(ports: Ports, draft: Draft, told: Question) -> Decision | None:
+    """The decision, if the item is invisible: then the arguments are not read. None: it is visible, and nothing is decided.
+
+    Whether an item exists may not depend on its arguments; and time must not tell what is hidden from what is not there, nor
+    may somebody who sees nothing make the gateway read long texts.
+    """
+    aside = Draft()
+    try:
+        decision = await ask(ports, aside, told)
+    except Undecided:
+        draft.undecided_by += aside.undecided_by
+        draft.kept |= aside.kept
+        raise
+    finally:
+        draft.decision_s += aside.decision_s
+    if 0 in decision.visible:
+        return None
+    draft.decided(told.phase, decision)
+    draft.kept |= aside.kept
+    return decision
 
 
 def _permitted_or_raise(ports: Ports, x: Exchange, target: Target, ruled: Ruling) -> Duties:

@@ -13,6 +13,7 @@ from gateway.model import Decision, Item, Json, JsonObject
 from gateway.policy.duty import Redaction
 from gateway.policy.redact import Redactor, compile_redactions
 from gateway.policy.schema_check import Validator, compiled
+from gateway.policy.unknown_arguments import beyond, flat_names, unknown_arguments
 
 V = TypeVar("V")
 
@@ -91,6 +92,13 @@ class Validators:
 
     def __init__(self, size: int = 4096) -> None:
         self._kept: Bounded[Validator] = Bounded(size)
+        self._names: Bounded[tuple[frozenset[str] | None]] = Bounded(size)
+
+    def unknown_arguments(self, item: Item, arguments: JsonObject) -> tuple[str, ...]:
+        """JSON pointers to the arguments that the item's own schema does not know."""
+        key, schema = (item.id, item.fingerprint), item.definition.get("inputSchema")
+        (names,) = self._names.find(key) or self._names.keep(key, (flat_names(schema),))
+        return unknown_arguments(schema, arguments) if names is None else beyond(names, arguments)
 
     def arguments_valid(self, item: Item, arguments: JsonObject) -> bool:
         return self._of(item, "inputSchema").valid(arguments)

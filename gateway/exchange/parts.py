@@ -46,6 +46,7 @@ class Ports:
     cursor_key: bytes
     bounds: Bounds = Bounds()
     questions: QuestionRecorder | None = None  # None: questions are not recorded
+    reading_turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # arguments that take long to read
     now_ns: Callable[[], int] = time.time_ns
 
 

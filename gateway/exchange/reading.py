@@ -4,13 +4,13 @@ Read anew for every question, from the very arguments that it is about; and with
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.exchange.parts import Ports
 from gateway.exchange.target import Target
 from gateway.model import Item, JsonObject
-from gateway.policy.extract import extracted, is_slow
-from gateway.policy.unknown_arguments import unknown_arguments
+from gateway.policy.extract import Declared, extracted, is_slow
+from gateway.policy.unknown_arguments import beyond
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +19,27 @@ class ArgumentFacts:
 
     valid: bool  # they satisfy the item's own schema
     unknown: tuple[str, ...]  # JSON pointers to those that it does not know
-    extracted: JsonObject | None  # None: nothing is declared for the item
+    extracted: JsonObject | None  # None: nothing is declared for the item, or it is not read yet
     revision: str | None  # of the policy set whose declarations were used
+    waiting: tuple[Declared, ...] = ()  # what is declared and takes long to read
 
 
-async def argument_facts(ports: Ports, target: Target, arguments: JsonObject) -> ArgumentFacts:
-    """Waits only where the reading would hold up others."""
+def argument_facts(ports: Ports, target: Target, arguments: JsonObject) -> ArgumentFacts:
+    """All that can be told at once."""
     extractions = ports.decider.extractions
-    valid, unknown = _valid(ports, target, arguments), _unknown(target, arguments)
+    valid, unknown = _valid(ports, target, arguments), _unknown(ports, target, arguments)
     declared = extractions.of(target.resource)
     if not declared:
         return ArgumentFacts(valid, unknown, None, extractions.revision)
     if is_slow(declared, arguments):
-        found = await asyncio.to_thread(extracted, declared, arguments)
-    else:
-        found = extracted(declared, arguments)
-    return ArgumentFacts(valid, unknown, found, extractions.revision)
+        return ArgumentFacts(valid, unknown, None, extractions.revision, waiting=declared)
+    return ArgumentFacts(valid, unknown, extracted(declared, arguments), extractions.revision)
+
+
+async def completed(ports: Ports, read: ArgumentFacts, arguments: JsonObject) -> ArgumentFacts:
+    """With what takes long, read off the event loop and a few at a time, or they would hold up everybody else."""
+    async with ports.reading_turns:
+        return replace(read, extracted=await asyncio.to_thread(extracted, read.waiting, arguments), waiting=())
 
 
 def _valid(ports: Ports, target: Target, arguments: JsonObject) -> bool:
@@ -50,16 +55,16 @@ def _valid(ports: Ports, target: Target, arguments: JsonObject) -> bool:
     return True
 
 
-def _unknown(target: Target, arguments: JsonObject) -> tuple[str, ...]:
+def _unknown(ports: Ports, target: Target, arguments: JsonObject) -> tuple[str, ...]:
     """What does not exist knows no argument; templates have their variables, which are matched elsewhere."""
     if not arguments or target.resource.type in {"resource", "resource_template"}:
         return ()
     item = target.item
     if item is None:
-        return unknown_arguments({}, arguments)
+        return beyond((), arguments)
     if item.type == "prompt":
-        return unknown_arguments({"properties": {name: {} for name in _named(item)}}, arguments)
-    return unknown_arguments(item.definition.get("inputSchema"), arguments)
+        return beyond(_named(item), arguments)
+    return ports.validators.unknown_arguments(item, arguments)
 
 
 def _named(item: Item, *, required: bool = False) -> frozenset[str]:

@@ -3,7 +3,7 @@
 JSON Schema lets strange members pass unless it is told otherwise, and backends often do what a strange member says.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator
 
 from gateway.model import Json, JsonObject
 from gateway.policy.schema_check import Unjudgeable, search
@@ -23,24 +23,40 @@ def unknown_arguments(schema: Json, arguments: JsonObject) -> tuple[str, ...]:
 
     Below the top, an object for which no member is declared is free: nothing in it is unknown.
     """
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    if isinstance(properties, dict) and _flat(schema, properties):
-        return tuple(f"/{_escaped(name)}" for name in arguments if name not in properties)
+    names = flat_names(schema)
+    if names is not None:
+        return beyond(names, arguments)
     if not isinstance(schema, dict):
-        return tuple(f"/{_escaped(name)}" for name in arguments)
+        return beyond(frozenset(), arguments)
     try:
         return tuple(_Walk(schema).unknown([schema], arguments, ""))
     except (_Tired, RecursionError):
         return EVERYTHING
 
 
-def _flat(schema: Json, properties: Mapping[str, Json]) -> bool:
-    """The common case: only `properties`, each of them a plain value."""
-    assert isinstance(schema, dict)
-    return not (schema.keys() & _COMBINED or isinstance(schema.get("additionalProperties"), dict)) and all(
-        isinstance(each, dict) and isinstance(kind := each.get("type"), str) and kind in _PLAIN and not each.keys() & _COMBINED
-        for each in properties.values()
-    )
+def flat_names(schema: Json) -> frozenset[str] | None:
+    """The common case: only `properties`, and no object below them. Their names; None: the whole schema must be walked."""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(schema, dict) or not isinstance(properties, dict):
+        return None
+    if schema.keys() & _COMBINED or isinstance(schema.get("additionalProperties"), dict):
+        return None
+    return frozenset(properties) if all(_is_plain(each) for each in properties.values()) else None
+
+
+def beyond(names: Container[str], arguments: JsonObject) -> tuple[str, ...]:
+    """Pointers to the arguments that have none of these names."""
+    return tuple([f"/{_escaped(name)}" for name in arguments if name not in names])
+
+
+def _is_plain(schema: Json) -> bool:
+    """No object can be valid here, nor anywhere in what is; so no member can be strange and the arguments valid."""
+    if not isinstance(schema, dict) or schema.keys() & _COMBINED:
+        return False
+    kind = schema.get("type")
+    if kind == "array":
+        return "prefixItems" not in schema and _is_plain(schema.get("items"))
+    return isinstance(kind, str) and kind in _PLAIN
 
 
 _PLAIN = frozenset({"string", "number", "integer", "boolean", "null"})

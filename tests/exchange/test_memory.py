@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from gateway.errors import Undecided
-from gateway.exchange.memory import ListMemory
-from gateway.model import Decision
+from gateway.exchange.memory import ListMemory, Validators
+from gateway.model import Decision, Item, JsonObject
 
 DECISION = Decision(frozenset({0}), frozenset(), {}, {}, (), (), {}, (), "r1", "d1")
 
@@ -78,3 +78,16 @@ def test_who_asked_first_may_go_away_and_the_next_one_asks() -> None:
         assert oracle.asked == 2
 
     asyncio.run(main())
+
+
+def test_unknown_arguments_are_those_of_the_definition_as_it_is_now() -> None:
+    validators = Validators()
+
+    def item(fingerprint: str, schema: JsonObject) -> Item:
+        return Item("crm", "tool", "a", "crm__a", "crm__a", {"inputSchema": schema}, fingerprint)
+
+    flat: JsonObject = {"properties": {"a": {"type": "string"}}}
+    nested: JsonObject = {"properties": {"o": flat}}
+    assert validators.unknown_arguments(item("1", flat), {"a": "x", "b": 1}) == ("/b",)
+    assert validators.unknown_arguments(item("1", flat), {"c": 1}) == ("/c",)
+    assert validators.unknown_arguments(item("2", nested), {"a": "x", "o": {"b": 1}}) == ("/a", "/o/b")

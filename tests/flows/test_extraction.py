@@ -1,6 +1,7 @@
 """A running gateway reads what the facts declare, rules judge what it read, and a change of the facts is never half seen."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -39,6 +40,7 @@ deny contains finding.refusal(rego.metadata.rule()) if {
 #   code: unknown_argument
 deny contains finding.detailed(rego.metadata.rule(), {"unknown": unknown}) if some unknown in input.unknown_arguments
 """
+CALLERS = {"ann": {"groups": list(TESTERS)}, "bob": {"groups": []}}  # nothing was reviewed, so Bob sees nothing
 SQL = {"kind": "sql", "dialect": "postgres"}
 
 
@@ -64,12 +66,23 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         log = folder / "notes.log"
         process = started(["-m", "tests.flows.notes_server"], log, stopping)
         url = f"http://127.0.0.1:{first_line(process, log, 'port').split()[1]}/mcp"
-        running = stopping.enter_context(gateway(folder, {"notes": url}, {"ann": {"groups": list(TESTERS)}}, policies=policies))
+        running = stopping.enter_context(gateway(folder, {"notes": url}, CALLERS, policies=policies))
         there = Place(running, policies)
         there.declare(SQL)
         soon(lambda: "only read" in write(there, "modern", {"text": "delete from t"}))
         yield there
         assert "Traceback" not in running.log
+
+
+def answer(place: Place, who: str, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    with Http(place.running, who) as http:
+        return said(http.modern("tools/call", {"name": tool, "arguments": arguments}))
+
+
+def busy_s(running: Running) -> float:
+    """Processor time of the gateway so far."""
+    user, system = Path(f"/proc/{running.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def write(place: Place, era: str, arguments: dict[str, Any]) -> str:
@@ -100,6 +113,20 @@ def test_what_cannot_be_read_is_refused_without_repeating_it(place: Place, era: 
 @ERAS
 def test_an_argument_that_the_schema_does_not_know_is_told_to_the_rules(place: Place, era: str) -> None:
     assert "is no argument of this tool" in write(place, era, {"text": "select 1", "force": True})
+
+
+def test_what_is_hidden_is_answered_like_what_is_not_there_and_its_arguments_are_not_read(place: Place) -> None:
+    text = {"text": "select " + ", ".join(f"a{number}" for number in range(1_500)) + " from t"}
+    hidden, missing = answer(place, "bob", "notes__write", text), answer(place, "bob", "notes__wrote", text)
+    assert json.dumps(hidden).replace("write", "wrote") == json.dumps(missing)
+    began_s = busy_s(place.running)
+    for _ in range(10):
+        answer(place, "bob", "notes__write", text)
+    of_bob_s = busy_s(place.running) - began_s
+    for _ in range(10):
+        assert answer(place, "ann", "notes__write", text)["result"]["content"][0]["text"] == text["text"]
+    of_ann_s = busy_s(place.running) - began_s - of_bob_s
+    assert of_bob_s < of_ann_s / 3
 
 
 def test_a_text_is_never_judged_by_what_another_policy_set_looked_for(place: Place) -> None:
