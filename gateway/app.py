@@ -180,6 +180,8 @@ class Gateway:
         audit = self._audit.state()
         problem = policy.problem or f"revision {policy.revision}"
         checks = [Check("policy", policy.ready, problem), Check("audit", audit.ok, audit.detail)]
+        if policy.pinned is not None:
+            checks.append(Check("policy-pin", True, f"revision {policy.pinned} was gone back to: newer sets wait", note=True))
         if policy.rejection is not None:
             findings = "; ".join(f"{each.file}:{each.line}: {each.message}" for each in policy.rejection.findings)
             checks.append(Check("policy-edit", True, f"the newest edit is not in force: {findings}", note=True))

@@ -17,6 +17,7 @@ from gateway.cli_catalog import catalog
 from gateway.cli_keys import keys
 from gateway.cli_policy import policy
 from gateway.cli_policy_answers import explain_command
+from gateway.cli_policy_rollback import rollback_command
 from gateway.cli_policy_rollout import build_command
 from gateway.cli_policy_traffic import replay_command
 from gateway.cli_policy_waivers import waivers_command
@@ -41,6 +42,7 @@ app.add_typer(catalog, name="catalog")
 app.add_typer(keys, name="keys")
 app.add_typer(policy, name="policy")
 policy.command("build")(build_command)
+policy.command("rollback")(rollback_command)
 policy.command("explain")(explain_command)
 policy.command("waivers")(waivers_command)
 policy.command("observe")(observe_command)

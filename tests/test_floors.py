@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "cli_keys",
         "cli_policy",
         "cli_policy_answers",
+        "cli_policy_rollback",
         "cli_policy_rollout",
         "cli_policy_waivers",
         "cli_policy_watching",

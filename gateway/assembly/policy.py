@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
 from gateway.adapters.opa.findings import PolicyRejected
+from gateway.adapters.opa.history import History
 from gateway.adapters.opa.shadow import Budget, Shadow
 from gateway.adapters.opa.sidecar import SidecarDecider, Trust, canaries, target
 from gateway.adapters.opa.snapshot import Source
@@ -20,7 +21,9 @@ from gateway.settings.policy import RequireSigned
 from gateway.shipped import SHIPPED
 
 
-def decider(settings: Settings, on_event: Callable[[PolicyEvent], None]) -> PolicySetDecider | SidecarDecider:
+def decider(
+    settings: Settings, on_event: Callable[[PolicyEvent], None], *, beside: bool = False
+) -> PolicySetDecider | SidecarDecider:
     """Our own OPA on the policy folder, or the sidecar at `opa.url`. Raises `SettingsError`."""
     opa = settings.opa
     limits = Limits(deadline_s=opa.deadline_ms / 1000, connections=opa.connections, max_answer_bytes=opa.max_answer_bytes)
@@ -42,7 +45,9 @@ def decider(settings: Settings, on_event: Callable[[PolicyEvent], None]) -> Poli
             return SidecarDecider(target(opa.url, trust), limits, known, on_event, health(opa.url, trust))
         except (ValueError, PolicyRejected) as error:
             raise SettingsError(f"opa.url: {error}") from error
-    return PolicySetDecider(source, opa_binary(settings), limits, on_event)
+    kept = settings.policy.history
+    history = History(kept, settings.policy.history_sets, writes=not beside) if kept is not None else None
+    return PolicySetDecider(source, opa_binary(settings), limits, on_event, history=history)
 
 
 def shadow(settings: Settings, audit: Audit, on_event: Callable[[PolicyEvent], None]) -> Shadow | None:

@@ -20,7 +20,7 @@ SETS = "correct it, or go back to the last good version; a running gateway stays
 async def opa(settings: Settings) -> Sequence[Finding]:
     """The OPA that would be started, and whether the policy set as it is now would be put in force."""
     try:
-        decider = policy.decider(settings, _unheard)
+        decider = policy.decider(settings, _unheard, beside=True)
     except SettingsError as error:
         return [Finding("policy", "fail", line, "correct the settings") for line in str(error).splitlines()]
     if isinstance(decider, SidecarDecider):

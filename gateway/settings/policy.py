@@ -47,6 +47,11 @@ class Policy(Closed):
     require_signed: RequireSigned | None = Field(
         default=None, description="nothing that is not signed by one of these keys decides; needs `bundle`"
     )
+    history: Path | None = Field(
+        default=None,
+        description="folder of this gateway alone that keeps accepted sets, for `policy rollback`",
+    )
+    history_sets: Count = Field(default=10, description="so many accepted sets are kept")
     schemas: Path = Field(default=Path("schemas"), description="folder of JSON Schemas that the rules are typed by")
     capabilities: Path | None = Field(
         default=None, description="OPA capabilities file; default: the one that came with the gateway"

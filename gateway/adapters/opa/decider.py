@@ -5,6 +5,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -13,8 +14,9 @@ from gateway.adapters.opa import canary, place, policyset, snapshot
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import Finding, PolicyRejected
+from gateway.adapters.opa.history import History, Pin
 from gateway.adapters.opa.policyset import PolicySet
-from gateway.adapters.opa.snapshot import Source, Stamp
+from gateway.adapters.opa.snapshot import Snapshot, Source, Stamp
 from gateway.adapters.opa.status import PolicyEvent, PolicyStatus, Rejection
 from gateway.adapters.tasks import Tasks
 from gateway.errors import Undecided
@@ -42,9 +44,12 @@ class PolicySetDecider:
         on_event: Callable[[PolicyEvent], None],
         *,
         role: Literal["policy", "shadow policy"] = "policy",
+        history: History | None = None,
     ) -> None:
-        """`role`: what the operator's log calls it."""
+        """`role`: what the operator's log calls it. `history`: keeps what was accepted; None: nothing can be gone back to."""
         self._role = role
+        self._history = history
+        self._pin: Pin | None = None
         self._source = source
         self._binary = binary
         self._limits = limits
@@ -101,12 +106,12 @@ class PolicySetDecider:
         """Put the folder as it is now in force; its revision. Raises `PolicyRejected` or `OpaUnusable`, and nothing changed."""
         async with self._loading:
             began = time.monotonic()
-            self._attempted = _settled(await asyncio.to_thread(snapshot.stamp, self._source))
+            self._attempted = _settled(await asyncio.to_thread(self._stamp))
             previous = self.revision
             try:
                 started = await self._started()
             except (PolicyRejected, OpaUnusable) as error:
-                self._refuse(error)
+                await self._refuse(error)
                 raise
             if started is not None:
                 self._enforce(started)
@@ -132,7 +137,8 @@ class PolicySetDecider:
             problem = "the policies are no longer watched: an internal error, see the log"
         else:
             problem = ""
-        return PolicyStatus(self.revision, self._since_s, problem, canaries, self._restarts, self._rejection)
+        pinned = self._pin.revision if self._pin is not None and self._pin.revision == self.revision else None
+        return PolicyStatus(self.revision, self._since_s, problem, canaries, self._restarts, self._rejection, pinned)
 
     @property
     def pid(self) -> int | None:
@@ -156,18 +162,48 @@ class PolicySetDecider:
         except OSError as error:
             raise OpaUnusable(f"cannot prepare a policy set: {error}") from error
         try:
-            copy = await policyset.copied(self._source, folder)
+            copy = await self._copied(folder)
             if self._current is not None and copy.digest == self._current.built.digest:
+                await self._keep(copy)
                 await policyset.discard(folder)
                 return None
             built = await policyset.build(self._binary, copy, folder)
-            return await policyset.start(built, self._binary, self._limits, self._restarted)
+            started = await policyset.start(built, self._binary, self._limits, self._restarted)
+            try:
+                await self._keep(copy)
+            except BaseException:
+                await started.process.stop()
+                raise
+            return started
         except OSError as error:
             await policyset.discard(folder)
             raise OpaUnusable(f"cannot prepare a policy set: {error}") from error
         except BaseException:
             await policyset.discard(folder)
             raise
+
+    async def _copied(self, folder: Path) -> Snapshot:
+        """A copy of the set that should decide: the one that was gone back to, or the newest. Raises `PolicyRejected`."""
+        if self._history is None:
+            return await policyset.copied(self._source, folder)
+        self._pin = await asyncio.to_thread(self._history.pin)
+        if self._pin is None:
+            copy = await policyset.copied(self._source, folder)
+            await asyncio.to_thread(self._history.refuse_older, copy)
+            return copy
+        kept = await asyncio.to_thread(self._history.pinned_bundle, self._pin)
+        copy = await policyset.copied(replace(self._source, folder=kept), folder)
+        if copy.revision != self._pin.revision:
+            raise PolicyRejected((Finding(str(kept), 0, f"is revision {copy.revision}, kept as {self._pin.revision}"),))
+        return copy
+
+    async def _keep(self, copy: Snapshot) -> None:
+        """Before it decides, so that it can be gone back to. Raises `OSError` or `PolicyRejected`; then it does not decide."""
+        if self._history is not None:
+            await asyncio.to_thread(self._history.accept, copy, time.time(), pinned=self._pin is not None)
+
+    def _stamp(self) -> Stamp:
+        return snapshot.stamp(self._source) + (self._history.stamp() if self._history is not None else ())
 
     def _new_folder(self) -> Path:
         if self._root is None:
@@ -189,8 +225,13 @@ class PolicySetDecider:
         await old.drain(self._limits.deadline_s * 2)
         self._draining.discard(old)
 
-    def _refuse(self, error: PolicyRejected | OpaUnusable) -> None:
+    async def _refuse(self, error: PolicyRejected | OpaUnusable) -> None:
         findings = error.findings if isinstance(error, PolicyRejected) else (Finding("", 0, str(error)),)
+        if self._history is not None and self._pin is not None:
+            try:
+                await asyncio.to_thread(self._history.refuse, findings, self._pin, time.time())
+            except (OSError, PolicyRejected) as failure:
+                log.error("whoever pinned revision %s cannot be told that it is refused: %s", self._pin.revision, failure)
         if self._rejection is not None and self._rejection.findings == findings:
             return  # said already
         self._rejection = Rejection(time.time(), findings)
@@ -222,7 +263,7 @@ class PolicySetDecider:
         seen: Stamp | None = None
         while True:
             await asyncio.sleep(POLL_S)
-            now = await asyncio.to_thread(snapshot.stamp, self._source)
+            now = await asyncio.to_thread(self._stamp)
             if now == self._attempted or now != seen:
                 seen = now
                 continue

@@ -52,6 +52,7 @@ class Snapshot:
     revision: str  # of the policies: what decides
     digest: str  # of everything, checks included
     signed: Signed | None = None
+    packed: bytes | None = None  # the bundle that it came as
 
     def schema(self, name: str) -> bytes | None:
         """The schema called `name`; None: there is none."""
@@ -74,7 +75,7 @@ def stamp(source: Source) -> Stamp:
 
 def take(source: Source, into: Path) -> Snapshot:
     """Copy `source` below `into` (private, empty). Raises `PolicyRejected`."""
-    texts, label, signed = _policies(source)
+    texts, label, signed, packed = _policies(source)
     _refuse_missing(source.schemas, "schemas")
     for name, text in texts.items():
         _write(into / "policies" / name, text)
@@ -95,11 +96,13 @@ def take(source: Source, into: Path) -> Snapshot:
         canaries = into / "canaries.json"
         checks["canaries"] = _read(source.canaries)
         _write(canaries, checks["canaries"])
-    return Snapshot(into / "policies", schemas, capabilities, canaries, tuple(texts), texts, revision, _hash(checks), signed)
+    return Snapshot(
+        into / "policies", schemas, capabilities, canaries, tuple(texts), texts, revision, _hash(checks), signed, packed
+    )
 
 
-def _policies(source: Source) -> tuple[dict[str, bytes], str | None, Signed | None]:
-    """Contents, what their maker calls them, and who signed them."""
+def _policies(source: Source) -> tuple[dict[str, bytes], str | None, Signed | None, bytes | None]:
+    """Contents, what their maker calls them, who signed them, and the bundle that they came in."""
     if source.folder.is_file():
         return _bundled(source.folder, source.trust)
     _refuse_missing(source.folder, "policies, or be a bundle of them")
@@ -111,17 +114,18 @@ def _policies(source: Source) -> tuple[dict[str, bytes], str | None, Signed | No
     _refuse_stray([name for name in names if name not in texts and Path(name).suffix in DATA_KINDS])
     if not any(name.endswith(".rego") for name in texts):
         raise PolicyRejected((Finding(str(source.folder), 0, "there is no policy (*.rego) in this folder"),))
-    return texts, None, None
+    return texts, None, None, None
 
 
-def _bundled(file: Path, trust: Trust | None) -> tuple[dict[str, bytes], str | None, Signed | None]:
+def _bundled(file: Path, trust: Trust | None) -> tuple[dict[str, bytes], str | None, Signed | None, bytes]:
     try:
-        read = bundle.read(_read(file))
+        packed = _read(file)
+        read = bundle.read(packed)
         signed = verified(read, trust, time.time()) if trust is not None else None
     except BadBundle as error:
         raise PolicyRejected((Finding(str(file), 0, f"the bundle {error}"),)) from error
     _refuse_stray([name for name in read.files if not _is_policy(name)])
-    return dict(read.files), read.label, signed
+    return dict(read.files), read.label, signed, packed
 
 
 def _refuse_missing(folder: Path, kind: str) -> None:

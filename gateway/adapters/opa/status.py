@@ -24,6 +24,7 @@ class PolicyStatus:
     canaries: Literal["right", "wrong", "unknown"]
     restarts: int
     rejection: Rejection | None  # of the newest edit, until one is accepted
+    pinned: str | None = None  # the revision that was gone back to: newer sets wait
 
     @property
     def ready(self) -> bool:

@@ -1,0 +1,161 @@
+"""The policy sets that were accepted, kept as bundles in a folder of the gateway, and the pin that takes one of them back.
+
+The gateway alone writes the index and the sets, `policy rollback` alone the pin. A set is kept before it decides, so that there
+is always one to go back to; it is checked and verified again like any other when it comes back. A pin that cannot be read or
+names a set that is not kept is a reason to refuse, never to go on as if there were none.
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from gateway.adapters.opa.findings import Finding, PolicyRejected
+from gateway.adapters.opa.snapshot import Snapshot
+from gateway.policy import bundle
+
+T = TypeVar("T")
+
+INDEX = "index.json"
+PIN = "pin.json"
+
+
+class Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One accepted set."""
+
+    revision: str
+    file: str  # its bundle, in the folder
+    accepted_s: float  # Unix time
+    signed_s: float | None = None
+
+
+class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the gateway tells of itself. `kept`: in the order of acceptance, the newest last."""
+
+    kept: tuple[Kept, ...] = ()
+    in_force: str | None = None
+    newest_signed_s: float | None = None  # of all that were ever accepted: nothing older counts but by a pin
+    told_s: float = 0.0  # Unix time at which this was written
+    refused: tuple[str, ...] = ()  # why the pinned set is not the one in force
+    refused_revision: str | None = None
+
+
+class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    revision: str
+    pinned_s: float  # Unix time
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`folder` is made when it is first written to, for its owner alone."""
+
+    folder: Path
+    keep: int
+    writes: bool = True  # False: for whoever only looks, beside the gateway that it belongs to
+
+    def index(self) -> Index:
+        """Raises `PolicyRejected`: an index that cannot be read might have known a newer set."""
+        return _read(self.folder / INDEX, Index) or Index()
+
+    def pin(self) -> Pin | None:
+        """Raises `PolicyRejected`."""
+        return _read(self.folder / PIN, Pin)
+
+    def pinned_bundle(self, pin: Pin) -> Path:
+        """Where the set lies that `pin` names. Raises `PolicyRejected`."""
+        kept = {one.revision: one.file for one in self.index().kept}
+        if pin.revision not in kept:
+            there = ", ".join(kept) or "none"
+            found = Finding(PIN, 0, f"policy rollback: revision {pin.revision} is not kept; there are {there}")
+            raise PolicyRejected((found,))
+        return self.folder / kept[pin.revision]
+
+    def stamp(self) -> tuple[tuple[str, int, int, int], ...]:
+        """Of the pin, in the form of `snapshot.Stamp`."""
+        path = self.folder / PIN
+        try:
+            status = path.stat()
+        except OSError:
+            return ()
+        return ((str(path), status.st_mtime_ns, status.st_size, status.st_ino),)
+
+    def refuse_older(self, copy: Snapshot) -> None:
+        """Raises `PolicyRejected` when something signed later was accepted before."""
+        newest_s = self.index().newest_signed_s
+        if copy.signed is not None and newest_s is not None and copy.signed.signed_s < newest_s:
+            older = f"was signed {newest_s - copy.signed.signed_s:.0f} s before one that was accepted already"
+            advice = "go back on purpose with `mcp-gateway policy rollback`, or sign it anew"
+            raise PolicyRejected((Finding("", 0, f"the bundle {older}: {advice}"),))
+
+    def accept(self, copy: Snapshot, now_s: float, *, pinned: bool) -> None:
+        """Keep `copy` as the one in force. Raises `OSError` or `PolicyRejected`."""
+        if not self.writes:
+            return
+        index = self.index()
+        kept = list(index.kept)
+        if not pinned or all(one.revision != copy.revision for one in kept):
+            signed_s = copy.signed.signed_s if copy.signed is not None else None
+            entry = Kept(copy.revision, f"{hashlib.sha256(copy.revision.encode()).hexdigest()[:32]}.tar.gz", now_s, signed_s)
+            self._write(entry.file, copy.packed or bundle.pack(_with_manifest(copy)))
+            kept = [one for one in kept if one.revision != copy.revision] + [entry]
+        times_s = [each for each in (index.newest_signed_s, copy.signed.signed_s if copy.signed else None) if each is not None]
+        dropped = kept[: -self.keep] if len(kept) > self.keep else []
+        staying = [one for one in kept if one not in dropped or one.revision == copy.revision]
+        new = Index(tuple(staying), copy.revision, max(times_s, default=None), now_s)
+        self._write(INDEX, msgspec.json.encode(new))
+        for one in dropped:
+            if one not in staying:
+                (self.folder / one.file).unlink(missing_ok=True)
+
+    def refuse(self, why: Sequence[Finding], pin: Pin, now_s: float) -> None:
+        """Tell whoever pinned what came of it. Raises `OSError` or `PolicyRejected`."""
+        told = tuple(each.message for each in why)
+        if self.writes:
+            index = self.index()
+            told_now = Index(index.kept, index.in_force, index.newest_signed_s, now_s, told, pin.revision)
+            self._write(INDEX, msgspec.json.encode(told_now))
+
+    def set_pin(self, pin: Pin | None) -> None:
+        """Raises `OSError`."""
+        if pin is None:
+            (self.folder / PIN).unlink(missing_ok=True)
+        else:
+            self._write(PIN, msgspec.json.encode(pin))
+
+    def _write(self, name: str, content: bytes) -> None:
+        """Whole and at once, or not at all."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        half = self.folder / f".{name}.{secrets.token_hex(4)}"
+        try:
+            with open(half, "xb", opener=_private) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(self.folder / name)
+        finally:
+            half.unlink(missing_ok=True)
+
+
+def _with_manifest(copy: Snapshot) -> dict[str, bytes]:
+    """A folder's set as a bundle, which has the revision of the folder."""
+    return {**copy.texts, bundle.MANIFEST: msgspec.json.encode({"revision": copy.revision, "roots": [bundle.ROOT]})}
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _read(path: Path, type: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=type)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise PolicyRejected((Finding(str(path), 0, f"cannot be read: {error.strerror}"),)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PolicyRejected((Finding(str(path), 0, f"is not what the gateway wrote: {error}"),)) from error

@@ -1,0 +1,173 @@
+"""Accepted sets are kept and can be gone back to; nothing older comes into force by any other way, also after a restart."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.adapters.opa.client import Limits
+from gateway.adapters.opa.decider import PolicySetDecider
+from gateway.adapters.opa.findings import PolicyRejected
+from gateway.adapters.opa.history import History, Pin
+from gateway.adapters.opa.snapshot import Source, take
+from gateway.lifecycle import rollback
+from gateway.lifecycle.rollback import CannotGoBack, Outcome
+from tests.adapters.opa.test_bundles import contents, source, write
+from tests.adapters.opa.test_decider import RULES, Edit, until, within
+
+
+@asynccontextmanager
+async def running(wanted: Source, opa: str, history: History) -> AsyncIterator[PolicySetDecider]:
+    decider = PolicySetDecider(wanted, opa, Limits(), lambda _: None, history=history)
+    await decider.start()
+    try:
+        yield decider
+    finally:
+        await decider.close()
+
+
+async def back(history: History, revision: str | None = None) -> Outcome:
+    return await asyncio.to_thread(rollback.pinned, history, rollback.meant(history.index(), revision), 10.0)
+
+
+def revisions(history: History) -> list[str]:
+    return [one.revision for one in history.index().kept]
+
+
+def test_set_before_comes_back_stays_and_is_let_go_again(policies: Path, opa: str, edit: Edit) -> None:
+    history = History(policies.with_name("history"), keep=3)
+    folder = Source(policies, policies.with_name("schemas"))
+
+    async def main() -> None:
+        async with running(folder, opa, history) as decider:
+            first = decider.revision
+            edit(RULES, "# generation 0", "# generation 1")
+            await until(lambda: decider.revision != first, 15.0)
+            second = decider.revision
+            assert await back(history) == Outcome(first, in_force=True)
+            assert (decider.revision, decider.status().pinned) == (first, first)
+            edit(RULES, "# generation 1", "# generation 2")
+            await asyncio.sleep(0)
+            assert await back(history, second) == Outcome(second, in_force=True)  # after the edit was seen: it waits
+            assert decider.revision == second
+        async with running(folder, opa, history) as again:
+            assert (again.revision, again.status().pinned) == (second, second)
+            let_go = await asyncio.to_thread(rollback.released, history, 10.0)
+            assert again.revision not in {first, second}
+            assert (let_go, again.status().pinned) == (Outcome(again.revision, in_force=True), None)
+            assert revisions(history) == [first, second, again.revision]
+
+    within(40, main())
+
+
+def test_older_bundle_is_refused_unless_it_is_gone_back_to_also_after_a_restart(policies: Path, opa: str, edit: Edit) -> None:
+    history, wanted = History(policies.with_name("history"), keep=3), source(policies)
+
+    async def main() -> None:
+        write(contents(policies), wanted.folder, age_s=100.0)
+        old = wanted.folder.read_bytes()
+        async with running(wanted, opa, history) as decider:
+            first = decider.revision
+            edit(RULES, "# generation 0", "# generation 1")
+            write(contents(policies), wanted.folder, age_s=40.0)
+            await until(lambda: decider.revision != first, 15.0)
+            second = decider.revision
+        wanted.folder.write_bytes(old)
+        async with running(wanted, opa, history) as decider:
+            rejection = decider.status().rejection
+            assert rejection is not None
+            assert rejection.findings[0].message == (
+                "the bundle was signed 60 s before one that was accepted already: "
+                "go back on purpose with `mcp-gateway policy rollback`, or sign it anew"
+            )
+            assert decider.revision is None
+            assert await back(history, first) == Outcome(first, in_force=True)
+            assert await back(history, second) == Outcome(second, in_force=True)
+
+    within(40, main())
+
+
+def test_kept_set_is_verified_again_and_a_refused_pin_is_taken_back(policies: Path, opa: str, edit: Edit) -> None:
+    history, wanted = History(policies.with_name("history"), keep=3), source(policies)
+
+    async def main() -> None:
+        write(contents(policies), wanted.folder, age_s=100.0)
+        async with running(wanted, opa, history) as decider:
+            first = decider.revision
+            edit(RULES, "# generation 0", "# generation 1")
+            write(contents(policies), wanted.folder)
+            await until(lambda: decider.revision != first, 15.0)
+            second = decider.revision
+            kept = history.pinned_bundle(Pin(first or "", 0.0))
+            write(contents(policies), kept, extra=b"# slipped in\n")
+            reason = "the bundle is not what was signed: a file was changed, added or left out since"
+            for _ in range(2):  # the same refusal twice is told twice
+                assert await back(history, first) == Outcome(first, in_force=False, why=(reason,))
+            assert (decider.revision, history.pin()) == (second, None)
+        aged = replace(wanted, trust=replace(wanted.trust, max_age_s=50.0)) if wanted.trust else wanted
+        write(contents(policies), kept, age_s=100.0)
+        async with running(aged, opa, history) as decider:
+            outcome = await back(history, first)
+            assert (outcome.in_force, outcome.why[0].startswith("the bundle was signed 10")) == (False, True)
+            assert decider.revision == second
+
+    within(40, main())
+
+
+def test_so_many_sets_are_kept_and_never_less_than_the_one_in_force(policies: Path, tmp_path: Path, edit: Edit) -> None:
+    history = History(tmp_path / "history", keep=2)
+    made = []
+    for number in range(3):
+        copy = take(Source(policies, policies.with_name("schemas")), tmp_path / f"copy{number}")
+        history.accept(copy, float(number + 1), pinned=False)
+        made.append(copy)
+        edit(RULES, f"# generation {number}", f"# generation {number + 1}")
+    assert revisions(history) == [made[1].revision, made[2].revision]
+    assert sorted(path.suffix for path in (tmp_path / "history").iterdir()) == [".gz", ".gz", ".json"]
+    assert (tmp_path / "history").stat().st_mode & 0o777 == 0o700
+    kept = history.pinned_bundle(Pin(made[1].revision, 0.0))
+    again = take(Source(kept, policies.with_name("schemas")), tmp_path / "again")
+    assert (again.texts, again.revision, again.digest) == (made[1].texts, made[1].revision, made[1].digest)
+
+
+def test_pin_or_index_that_cannot_be_read_refuses_and_is_never_as_if_there_were_none(tmp_path: Path) -> None:
+    history = History(tmp_path, keep=2)
+    assert (history.pin(), history.index().kept) == (None, ())
+    for name, look in (("pin.json", history.pin), ("index.json", history.index)):
+        for text in ("", "{", '{"revision": 1}', '{"other": 1}'):
+            (tmp_path / name).write_text(text)
+            with pytest.raises(PolicyRejected, match="is not what the gateway wrote"):
+                look()
+        (tmp_path / name).unlink()
+    with pytest.raises(PolicyRejected, match="policy rollback: revision x is not kept; there are none"):
+        history.pinned_bundle(Pin("x", 0.0))
+
+
+def test_revision_to_go_back_to_is_the_only_one_that_begins_so(policies: Path, tmp_path: Path) -> None:
+    history = History(tmp_path / "history", keep=9)
+    copy = take(Source(policies, policies.with_name("schemas")), tmp_path / "copy")
+    with pytest.raises(CannotGoBack, match=r"^no policy set was accepted before the one in force; none is kept yet$"):
+        rollback.meant(history.index(), None)
+    for number, name in enumerate(("v1.aa", "v1.ab", "v2.aa")):
+        history.accept(replace(copy, revision=name), float(number + 1), pinned=False)
+    index = history.index()
+    assert [rollback.meant(index, each) for each in (None, "v2", "v1.aa")] == ["v1.ab", "v2.aa", "v1.aa"]
+    with pytest.raises(CannotGoBack, match=r"^2 kept revisions begin with 'v1'; kept are v1\.aa, v1\.ab, v2\.aa$"):
+        rollback.meant(index, "v1")
+    with pytest.raises(CannotGoBack, match=r"^no kept revisions begin with 'x'"):
+        rollback.meant(index, "x")
+
+
+def test_pin_that_no_gateway_answers_stays(policies: Path, tmp_path: Path) -> None:
+    history = History(tmp_path / "history", keep=9)
+    copy = take(Source(policies, policies.with_name("schemas")), tmp_path / "copy")
+    history.accept(copy, 1.0, pinned=False)
+    assert rollback.pinned(history, copy.revision, 0.0) == Outcome(copy.revision, in_force=False)
+    pin = history.pin()
+    assert pin is not None
+    assert pin.revision == copy.revision
+    assert rollback.released(history, 0.0) == Outcome(None, in_force=False)
+    assert history.pin() is None
