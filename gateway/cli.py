@@ -19,7 +19,7 @@ from gateway.cli_policy import policy
 from gateway.cli_policy_answers import explain_command
 from gateway.cli_policy_rollback import rollback_command
 from gateway.cli_policy_rollout import build_command
-from gateway.cli_policy_traffic import replay_command
+from gateway.cli_policy_traffic import coverage_command, replay_command
 from gateway.cli_policy_waivers import waivers_command
 from gateway.cli_policy_watching import observe_command, shadow_app
 from gateway.errors import Unrecorded
@@ -46,6 +46,7 @@ policy.command("rollback")(rollback_command)
 policy.command("explain")(explain_command)
 policy.command("waivers")(waivers_command)
 policy.command("observe")(observe_command)
+policy.command("coverage")(coverage_command)
 policy.command("replay")(replay_command)
 policy.add_typer(shadow_app, name="shadow")
 

@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 import uvloop
 
+from gateway.adapters.opa import snapshot
 from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import PolicyRejected
+from gateway.adapters.opa.place import private_folder
 from gateway.adapters.opa.snapshot import Source
 from gateway.cli_policy import AsJson, failed, required_opa
-from gateway.lifecycle import printing, recorded
+from gateway.lifecycle import coverage_showing, printing, recorded
+from gateway.lifecycle.coverage import coverage
 from gateway.lifecycle.recorded import NoAudit
 from gateway.lifecycle.replay import showing
 from gateway.lifecycle.replay.compare import KINDS
@@ -19,6 +22,7 @@ from gateway.lifecycle.replay.policy import Unanswered, policy
 from gateway.lifecycle.replay.run import Report, replayed
 from gateway.lifecycle.replay.traffic import Traffic, traffic
 from gateway.lifecycle.repository import POLICIES, SCHEMAS
+from gateway.lifecycle.ruleset import Ruleset, ruleset
 from gateway.shipped import SHIPPED
 
 RECORDED = "recorded"
@@ -54,10 +58,8 @@ def replay_command(
         asked = traffic(recorded.records(audit, read))
         base = None if against == RECORDED else _source(Path(against), schemas)
         report = uvloop.run(_replayed(opa, asked, _source(policies, schemas), base))
-    except (NoAudit, OpaUnusable, Unanswered) as error:
+    except (NoAudit, OpaUnusable, PolicyRejected, Unanswered) as error:
         raise failed(str(error)) from error
-    except PolicyRejected as error:
-        raise failed("\n".join(f"{each.file}:{each.line}: {each.message}" for each in error.findings)) from error
     if as_json:
         typer.echo(json.dumps(showing.as_json(report, asked, read)))
     else:
@@ -66,6 +68,35 @@ def replay_command(
         raise typer.Exit(1)
     if not report.replayed:
         raise failed("nothing was replayed: the audit holds no question with an answer; record with `audit.record: replay`")
+
+
+def coverage_command(
+    audit: AuditFolder,
+    policies: Annotated[Path | None, typer.Option("--policies", "-p", help="a policy set: tells also who never spoke")] = None,
+    schemas: Schemas = None,
+    as_json: AsJson = False,
+) -> None:
+    """Which rules spoke in production, how often and when last; which never did; which refusals never mattered.
+
+    A refusal never mattered where another rule always refused the same: taking it out would have changed no answer.
+
+    Example: mcp-gateway policy coverage --audit audit --policies .
+    """
+    read = recorded.Reading()
+    try:
+        told = coverage(recorded.records(audit, read))
+        rules = None if policies is None else uvloop.run(_rules(required_opa(), _source(policies, schemas)))
+    except (NoAudit, OpaUnusable, PolicyRejected) as error:
+        raise failed(str(error)) from error
+    if as_json:
+        typer.echo(json.dumps(coverage_showing.as_json(told, rules, read)))
+    else:
+        coverage_showing.show(told, rules, read)
+
+
+async def _rules(opa: str, source: Source) -> Ruleset:
+    with private_folder() as name:
+        return await ruleset(opa, snapshot.take(source, Path(name)))
 
 
 async def _replayed(opa: str, asked: Traffic, candidate: Source, base: Source | None) -> Report:

@@ -52,6 +52,10 @@ class Metrics:
         self._own_s = _histogram(registry, "mcp_gateway_own_seconds", "The gateway's own part of an exchange", ())
         self._denials = Counter("mcp_gateway_denials", "Denials by rule and code", ("rule", "code"), registry=registry)
         self._denial_children: dict[tuple[str, str], Counter] = {}
+        self._fired = Counter(
+            "mcp_gateway_policy_rule_fired", "Exchanges in which a rule of the policy spoke", ("rule", "verb"), registry=registry
+        )
+        self._fired_children: dict[tuple[str, str], Counter] = {}
         obligations = Counter("mcp_gateway_obligations", "Obligations carried out", ("type",), registry=registry)
         self._obligations = _bound(obligations, (*words.obligations, OTHER))
         decision_s = _histogram(registry, "mcp_gateway_decision_seconds", "Waiting for the policy's answer", ("phase",))
@@ -95,6 +99,14 @@ class Metrics:
             if len(self._denial_children) >= MAX_RULE_CODES:
                 rule, code = OTHER, OTHER
             child = self._denial_children[rule, code] = self._denials.labels(rule, code)
+        child.inc()
+
+    def fired(self, *, rule: str, verb: str) -> None:
+        child = self._fired_children.get((rule, verb))
+        if child is None:
+            if len(self._fired_children) >= MAX_RULE_CODES:
+                rule, verb = OTHER, OTHER
+            child = self._fired_children[rule, verb] = self._fired.labels(rule, verb)
         child.inc()
 
     def obligation(self, *, type: str) -> None:

@@ -141,6 +141,8 @@ async def _last(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, record:
 def _closed(ports: Ports, x: Exchange, draft: Draft, ended: Outcome) -> None:
     for duty in _duties(draft, _planned(draft)):
         ports.meter.obligation(type=duty.type)
+    for rule, verb in _spoken(draft):
+        ports.meter.fired(rule=rule, verb=verb)
     duration_s = time.perf_counter() - x.started_s
     ports.meter.exchange(
         method=x.method.name,
@@ -149,6 +151,18 @@ def _closed(ports: Ports, x: Exchange, draft: Draft, ended: Outcome) -> None:
         duration_s=duration_s,
         own_s=max(0.0, duration_s - draft.decision_s - draft.backend_s),
     )
+
+
+def _spoken(draft: Draft) -> set[tuple[str, str]]:
+    """The rules that had something to say over the exchange, each once with each of its verbs."""
+    spoken: set[tuple[str, str]] = set()
+    for phase, decision in draft.decisions:
+        refusing = "withhold" if phase == "result" else "deny"
+        spoken.update((rule, "allow") for rule in decision.granted_by)
+        spoken.update((rule, "hide") for rule in decision.hidden_by)
+        spoken.update((each.rule, refusing) for each in decision.denials)
+        spoken.update((each.rule, "oblige") for each in decision.obligations)
+    return spoken
 
 
 def _outcome_of(draft: Draft, refused: Refusal) -> Outcome:

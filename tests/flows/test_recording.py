@@ -1,14 +1,17 @@
 """A gateway that records for replays: what its audit then holds, what it never does, and that a replay of it finds nothing."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import jsonschema
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import app
+from gateway.lifecycle.coverage import coverage
 from gateway.lifecycle.recorded import Reading, records
 from gateway.lifecycle.replay.traffic import traffic
 from tests.flows.running import ROOT, TESTERS, Http, Running, gateway, granting, said
@@ -76,6 +79,15 @@ def test_a_replay_of_the_policy_in_force_finds_nothing_and_of_a_changed_one_what
     other = CliRunner().invoke(app, [*command, str(stricter), "--against", str(live), "--fail-on", "newly-denied"])
     assert other.exit_code == 1, other.output
     assert json.loads(other.output)["kinds"]["newly-denied"] == 3
+
+
+def test_rules_that_spoke_are_in_the_metrics_and_in_the_coverage_of_the_audit(recording: Running) -> None:
+    exposed = httpx2.get(recording.operations_url + "/metrics").text
+    spoken = dict(re.findall(r'mcp_gateway_policy_rule_fired_total\{rule="([^"]+)",verb="allow"\} ([0-9.]+)', exposed))
+    tallies = coverage(records(recording.folder / "audit", Reading())).tallies
+    granted = {each.rule: str(float(tally.fired)) for each, tally in tallies.items() if each.verb == "allow"}
+    assert spoken == granted
+    assert granted.keys() == {"servers/new/access", "servers/old/access"}
 
 
 def test_without_the_level_no_question_is_recorded(open_gateway: Running) -> None:
