@@ -44,11 +44,13 @@ class Case:
     requests: int = 400
     alone: int = 100  # at concurrency 1
     only_gateway: bool = False
+    shadow: bool = False  # through a gateway with a shadow, in turns with the one that has none
 
 
 ECHO = {"name": "echo", "arguments": {"text": "hello"}}
 CASES = (
     Case("modern_call", "b10", "tools/call", ECHO, requests=1600, alone=300),
+    Case("modern_call_shadow", "b10", "tools/call", ECHO, requests=1600, alone=300, shadow=True),
     Case("legacy_call", "b10", "tools/call", ECHO, era="legacy", requests=1600, alone=300),
     Case("list_10", "b10", "tools/list", requests=800, alone=200),
     Case("list_200", "b200", "tools/list", requests=400, alone=100),
@@ -79,11 +81,12 @@ async def main() -> int:
     parser.add_argument("--only", help="cases whose name contains this")
     options = parser.parse_args()
     cases = [case for case in CASES if not options.only or options.only in case.name]
+    shadow = any(case.shadow for case in cases)
     rows: list[dict[str, Any]] = []
     load_before = os.getloadavg()[0]
     if load_before > QUIET_LOAD:
         print(f"the machine is not quiet (load {load_before:.1f}): take the figures for what they are", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="mcp-gateway-bench-") as folder, stack(Path(folder)) as running:
+    with tempfile.TemporaryDirectory(prefix="mcp-gateway-bench-") as folder, stack(Path(folder), shadow=shadow) as running:
         for case in cases:
             print(f"{case.name} …", file=sys.stderr, flush=True)
             rows += await measured(case, running, options.rounds)
@@ -105,6 +108,8 @@ async def main() -> int:
 
 async def measured(case: Case, running: Stack, rounds: int) -> list[dict[str, Any]]:
     arms = ("gateway",) if case.only_gateway else ("direct", "gateway")
+    if case.shadow:
+        arms = ("gateway", "shadow")
     taken = {arm: Taken() for arm in arms}
     for round in range(rounds + 1):  # the first one warms up
         for arm in arms:
@@ -131,12 +136,12 @@ async def together(case: Case, running: Stack, arm: str, kept: Taken) -> None:
     each = max(1, case.requests // CONCURRENCY)
     prepared = [[make() for _ in range(each)] for make in requests]
     connections = [await Connection.open(running.target(arm, case.surface)) for _ in prepared]
-    gateway, opa = cpu_s(running.gateway_pid), cpu_s(running.opa_pid())
+    gateway, opa = cpu_s(running.pid(arm)), opa_cpu_s(running, arm)
     started = time.perf_counter()
     await asyncio.gather(*(asked(connection, own) for connection, own in zip(connections, prepared, strict=True)))
     kept.seconds += time.perf_counter() - started
-    kept.gateway_cpu_s += cpu_s(running.gateway_pid) - gateway
-    kept.opa_cpu_s += cpu_s(running.opa_pid()) - opa
+    kept.gateway_cpu_s += cpu_s(running.pid(arm)) - gateway
+    kept.opa_cpu_s += opa_cpu_s(running, arm) - opa
     kept.requests += each * len(prepared)
     for connection in connections:
         connection.close()
@@ -178,9 +183,9 @@ def row(case: Case, arm: str, taken: Taken, running: Stack) -> dict[str, Any]:
         "p50_ms": round(statistics.median(taken.latencies_ms), 3),
         "p99_ms": round(cuts[98], 3),
         "rps": round(taken.requests / taken.seconds, 1),
-        "gateway_cpu_ms_per_request": round(taken.gateway_cpu_s * 1e3 / taken.requests, 3) if arm == "gateway" else 0.0,
-        "opa_cpu_ms_per_request": round(taken.opa_cpu_s * 1e3 / taken.requests, 3) if arm == "gateway" else 0.0,
-        "peak_rss_mb": round(peak_rss_mb(running.gateway_pid), 1) if arm == "gateway" else 0.0,
+        "gateway_cpu_ms_per_request": round(taken.gateway_cpu_s * 1e3 / taken.requests, 3) if arm != "direct" else 0.0,
+        "opa_cpu_ms_per_request": round(taken.opa_cpu_s * 1e3 / taken.requests, 3) if arm != "direct" else 0.0,
+        "peak_rss_mb": round(peak_rss_mb(running.pid(arm)), 1) if arm != "direct" else 0.0,
     }
 
 
@@ -188,6 +193,11 @@ def cpu_s(pid: int) -> float:
     """User and system time of one process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def opa_cpu_s(running: Stack, arm: str) -> float:
+    """Of all OPAs of the gateway that an arm goes through, the shadow's as well."""
+    return sum(cpu_s(pid) for pid in running.opa_pids(arm))
 
 
 def peak_rss_mb(pid: int) -> float:
@@ -199,9 +209,10 @@ def table(rows: list[dict[str, Any]]) -> Table:
     shown = Table(title="latency at concurrency 1; rps and CPU at 16")
     for column in ("case", "arm", "p50 ms", "p99 ms", "added p50", "rps", "gateway CPU ms", "OPA CPU ms", "peak MB"):
         shown.add_column(column, justify="left" if column in {"case", "arm"} else "right")
-    direct = {each["name"]: each["p50_ms"] for each in rows if each["arm"] == "direct"}
+    without = {each["name"]: each["p50_ms"] for each in reversed(rows) if each["arm"] in {"direct", "gateway"}}
     for each in rows:
-        added = f"{each['p50_ms'] - direct[each['name']]:.2f}" if each["arm"] == "gateway" and each["name"] in direct else ""
+        base = without.get(each["name"], each["p50_ms"])
+        added = f"{each['p50_ms'] - base:.2f}" if each["p50_ms"] != base else ""
         cells = (each["p50_ms"], each["p99_ms"], added, each["rps"], each["gateway_cpu_ms_per_request"])
         rest = (each["opa_cpu_ms_per_request"], each["peak_rss_mb"])
         shown.add_row(each["name"], each["arm"], *(str(cell) for cell in (*cells, *rest)))

@@ -172,7 +172,7 @@ async def settled(running: Stack, calls: int) -> Sample:
 
 
 def sample_of(running: Stack, calls: int) -> Sample:
-    return Sample(calls, rss_mb(running.gateway_pid), rss_mb(running.opa_pid()), descriptors(running.gateway_pid))
+    return Sample(calls, rss_mb(running.gateway_pid), rss_mb(running.opa_pids("gateway")[0]), descriptors(running.gateway_pid))
 
 
 def findings(samples: list[Sample]) -> list[str]:

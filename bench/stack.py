@@ -10,9 +10,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import yaml
 
@@ -56,22 +57,31 @@ class Stack:
     backends: dict[str, Target]
     gateway_pid: int
     folder: Path
+    shadowed: Target | None = None  # a second gateway, which has the same policies in its shadow
+    shadowed_pid: int = 0
 
     def target(self, arm: str, backend: str) -> Target:
         if arm == "direct":
             return self.backends[backend]
-        return Target(self.gateway.host, self.gateway.port, f"/mcp/{backend}", self.gateway.headers)
+        gateway = self.shadowed if arm == "shadow" else self.gateway
+        assert gateway is not None
+        return Target(gateway.host, gateway.port, f"/mcp/{backend}", gateway.headers)
 
-    def opa_pid(self) -> int:
-        """The OPA in force: the gateway's only lasting child."""
-        children = Path(f"/proc/{self.gateway_pid}/task/{self.gateway_pid}/children").read_text().split()
+    def pid(self, arm: str) -> int:
+        """Of the gateway that an arm goes through."""
+        return self.shadowed_pid if arm == "shadow" else self.gateway_pid
+
+    def opa_pids(self, arm: str) -> list[int]:
+        """The OPA in force, and the shadow's: a gateway has no other lasting children."""
+        pid = self.pid(arm)
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         named = [int(pid) for pid in children if "opa" in Path(f"/proc/{pid}/cmdline").read_text()]
-        return named[-1]
+        return named[-2:] if arm == "shadow" else named[-1:]
 
 
 @contextmanager
-def stack(folder: Path, *, refresh_s: float = 60.0) -> Iterator[Stack]:
-    """`refresh_s`: how often the catalog is fetched anew."""
+def stack(folder: Path, *, refresh_s: float = 60.0, shadow: bool = False) -> Iterator[Stack]:
+    """`refresh_s`: how often the catalog is fetched anew. `shadow`: a second gateway, with a shadow, runs as well."""
     with ExitStack() as stopping:
         backends: dict[str, Target] = {}
         for name, tools in BACKENDS.items():
@@ -79,19 +89,40 @@ def stack(folder: Path, *, refresh_s: float = 60.0) -> Iterator[Stack]:
             process = started(["-m", "bench.backend", "--tools", str(tools)], log, stopping)
             backends[name] = Target("127.0.0.1", int(first_line(process, log, "port").split()[1]), "/mcp")
         secret = secrets.token_urlsafe(32)
+        told = {**_settings(folder, backends, secret), "catalog": {"refresh_s": refresh_s}}
         settings = folder / "gateway.yaml"
-        settings.write_text(yaml.safe_dump({**_settings(folder, backends, secret), "catalog": {"refresh_s": refresh_s}}))
+        settings.write_text(yaml.safe_dump(told))
         pin = [sys.executable, "-m", "gateway.cli", "catalog", "pin", "--settings", str(settings)]
         subprocess.run(pin, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        process = started(["-m", "gateway.cli", "serve", "--settings", str(settings)], folder / "gateway.log", stopping)
-        urls = json.loads(first_line(process, folder / "gateway.log", "gateway ready").removeprefix("gateway ready "))
-        wait_ready(urls["operations"] + "/readyz", folder / "gateway.log")
-        place = urlsplit(urls["mcp"])
         headers = (("Authorization", f"Bearer mgw_bench_{secret}"),)
-        yield Stack(Target(place.hostname or "", place.port or 0, "/mcp", headers), backends, process.pid, folder)
+        place, pid = _served(settings, stopping)
+        running = Stack(Target(place.hostname or "", place.port or 0, "/mcp", headers), backends, pid, folder)
+        if shadow:
+            place, pid = _served(_shadowed(folder, told), stopping)
+            shadowed = Target(place.hostname or "", place.port or 0, "/mcp", headers)
+            running = replace(running, shadowed=shadowed, shadowed_pid=pid)
+        yield running
 
 
-def _settings(folder: Path, backends: dict[str, Target], secret: str) -> dict[str, object]:
+def _served(settings: Path, stopping: ExitStack) -> tuple[SplitResult, int]:
+    """A gateway of its own, ready: where it is, and its process."""
+    log = settings.with_suffix(".log")
+    process = started(["-m", "gateway.cli", "serve", "--settings", str(settings)], log, stopping)
+    urls = json.loads(first_line(process, log, "gateway ready").removeprefix("gateway ready "))
+    wait_ready(urls["operations"] + "/readyz", log)
+    return urlsplit(urls["mcp"]), process.pid
+
+
+def _shadowed(folder: Path, told: dict[str, Any]) -> Path:
+    """The settings of the same gateway with a shadow: the very policies that are in force, as a candidate mostly is."""
+    shutil.copytree(folder / "policies", folder / "candidate")
+    settings = folder / "shadowed.yaml"
+    policy = {**told["policy"], "shadow": {"folder": str(folder / "candidate")}}
+    settings.write_text(yaml.safe_dump({**told, "policy": policy, "audit": {"folder": str(folder / "audit-shadowed")}}))
+    return settings
+
+
+def _settings(folder: Path, backends: dict[str, Target], secret: str) -> dict[str, Any]:
     policies = folder / "policies"
     shutil.copytree(ROOT / "policies", policies)
     for name in backends:
