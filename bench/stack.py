@@ -125,6 +125,7 @@ def _shadowed(folder: Path, told: dict[str, Any]) -> Path:
 def _settings(folder: Path, backends: dict[str, Target], secret: str) -> dict[str, Any]:
     policies = folder / "policies"
     shutil.copytree(ROOT / "policies", policies)
+    shutil.copytree(ROOT / "schemas", folder / "schemas")  # pinning writes the backends' schemas into it
     for name in backends:
         rules = policies / "mcp/servers" / name
         rules.mkdir()
@@ -139,7 +140,7 @@ def _settings(folder: Path, backends: dict[str, Target], secret: str) -> dict[st
     return {
         "listen": {"port": 0},
         "operations": {"port": 0},
-        "policy": {"folder": str(policies), "schemas": str(ROOT / "schemas")},
+        "policy": {"folder": str(policies), "schemas": str(folder / "schemas")},
         "opa": {"binary": os.environ["OPA"]} if os.environ.get("OPA") else {},
         "backends": {
             name: {"url": f"http://{each.host}:{each.port}{each.path}", "stateless": True} for name, each in backends.items()

@@ -7,6 +7,7 @@ last. So whatever stops it on the way, nothing is accepted whose definition is n
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -55,7 +56,12 @@ def changes(before: Reviewed, now: Live) -> tuple[Accepted, ...]:
 
 def accept(where: Places, before: Reviewed, now: Live, chosen: Callable[[Key], bool]) -> tuple[Accepted, ...]:
     """Write the chosen items as they are offered; what of them changed. Raises `CatalogFailed` or `OSError`."""
-    told = tuple(change for change in changes(before, now) if chosen(change.key))
+    replace(planned(where, before, now, chosen))
+    return tuple(change for change in changes(before, now) if chosen(change.key))
+
+
+def planned(where: Places, before: Reviewed, now: Live, chosen: Callable[[Key], bool]) -> Files:
+    """Every file as it should be then, in the order of their writing: the pins last. Raises `CatalogFailed`."""
     pins = {key: pin for key, pin in before.pins.items() if not chosen(key)}
     definitions = {key: definition for key, definition in before.definitions.items() if not chosen(key)}
     for key, offer in now.offers.items():
@@ -66,8 +72,7 @@ def accept(where: Places, before: Reviewed, now: Live, chosen: Callable[[Key], b
     others = {key: pin for key, pin in reviewed.read_pins(where.pins).items() if key.backend not in backends}
     wanted = files(where, pins, definitions)
     stale = {path: None for path in files(where, before.pins, before.definitions) if path not in wanted}
-    replace({**stale, **wanted, where.pins: reviewed.written_pins({**others, **pins})})
-    return told
+    return {**stale, **wanted, where.pins: reviewed.written_pins({**others, **pins})}
 
 
 def files(where: Places, named: Iterable[Key], definitions: Mapping[Key, JsonObject]) -> dict[Path, bytes | None]:
@@ -109,7 +114,8 @@ def replace(wanted: Files) -> None:
                 path.unlink(missing_ok=True)
     except OSError:
         for path in done:
-            _restore(path, before[path])
+            with suppress(OSError):  # each for itself: what can be put back is
+                _restore(path, before[path])
         for half in halves.values():
             half.unlink(missing_ok=True)
         raise

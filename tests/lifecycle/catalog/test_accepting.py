@@ -1,7 +1,6 @@
 """`catalog pin`: definitions, schemas and fingerprints together, whole or not at all."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -174,30 +173,32 @@ def test_no_character_of_a_definition_hides_in_its_file(tmp_path: Path) -> None:
 def test_when_one_file_cannot_be_written_none_is(tmp_path: Path) -> None:
     pinned(tmp_path, live(SEARCH))
     before = files(tmp_path)
-    (tmp_path / "schemas/results").rename(tmp_path / "elsewhere")
-    (tmp_path / "schemas/results").write_text("{}")  # no folder any more
-    with pytest.raises(OSError):
-        pinned(tmp_path, live({**SEARCH, "title": "Search"}, FIND))
-    (tmp_path / "schemas/results").unlink()
-    (tmp_path / "elsewhere").rename(tmp_path / "schemas/results")
+    long = tmp_path / "catalog" / ("x" * 252)  # its name fits, that of the unfinished file beside it does not
+    with pytest.raises(OSError, match="too long"):
+        accepting.replace({tmp_path / "catalog/crm/tool/search.json": b"{}", tmp_path / "catalog/new.json": b"{}", long: b"{}"})
     assert files(tmp_path) == before
 
 
 def test_when_a_file_cannot_be_moved_into_its_place_those_before_it_are_put_back(tmp_path: Path) -> None:
     pinned(tmp_path, live(SEARCH))
     before = files(tmp_path)
-    pins = place(tmp_path).pins
-    text = pins.read_bytes()
-    pins.unlink()
-    pins.mkdir()  # the last of the moves fails
-    (pins / "in_the_way").touch()
-    wanted = {tmp_path / "catalog/crm/tool/search.json": b"{}", tmp_path / "catalog/crm/tool/new.json": b"{}"}
-    with pytest.raises(OSError):
-        accepting.replace({**wanted, pins / ".." / "data.json": b"{}"})
-    (pins / "in_the_way").unlink()
-    os.rmdir(pins)
-    pins.write_bytes(text)
+    changed: dict[Path, bytes | None] = {
+        tmp_path / "catalog/crm/tool/search.json": b"{}",
+        tmp_path / "catalog/new.json": b"{}",
+        tmp_path / "schemas/tools/crm/search.json": None,
+    }
+    folder = tmp_path / "catalog/wiki"  # a folder by then, for the sake of the file in it
+    with pytest.raises(OSError, match="directory"):
+        accepting.replace({**changed, folder: b"{}", folder / "read.json": b"{}"})
     assert files(tmp_path) == before
+
+
+def test_pins_are_the_last_that_is_written(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    pinned(tmp_path, live(SEARCH))
+    order = list(accepting.planned(where, reviewed.read(where, ["crm"]), live(FIND), lambda key: True))
+    assert order[-1] == where.pins
+    assert len(order) == 6  # three go, a definition and a schema come
 
 
 @pytest.mark.parametrize(

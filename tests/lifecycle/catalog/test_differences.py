@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as some
 
@@ -98,6 +98,10 @@ DEFINITIONS = some.dictionaries(
 
 @bounded(max_examples=300, deadline=None)
 @given(DEFINITIONS, DEFINITIONS)
+@example({"x": 1}, {"x": True})
+@example({"x": 1}, {"x": 1.0})
+@example({"x": [0.0]}, {"x": [-0.0]})
+@example({"x": None}, {})
 def test_two_definitions_differ_exactly_when_their_fingerprints_do(before: dict[str, Any], now: dict[str, Any]) -> None:
     before, now = {**before, "_meta": {}}, {**now, "_meta": {}}
     found = differences({k: v for k, v in before.items() if k != "_meta"}, {k: v for k, v in now.items() if k != "_meta"})
