@@ -3,7 +3,8 @@
 import json
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from examples.demo.stack import first_line, started
-from tests.flows.running import TESTERS, Http, Running, gateway, granting, said, soon
+from tests.flows.running import TESTERS, Http, Running, gateway, granting, said
 
 ERAS = pytest.mark.parametrize("era", ["modern", "legacy"])
 READING = """\
@@ -69,7 +70,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         running = stopping.enter_context(gateway(folder, {"notes": url}, CALLERS, policies=policies))
         there = Place(running, policies)
         there.declare(SQL)
-        soon(lambda: "only read" in write(there, "modern", {"text": "delete from t"}))
+        patient(lambda: "only read" in write(there, "modern", {"text": "delete from t"}))
         yield there
         assert "Traceback" not in running.log
 
@@ -95,6 +96,14 @@ def write(place: Place, era: str, arguments: dict[str, Any]) -> str:
         else:
             answer = said(http.modern("tools/call", params))
     return str(answer["result"]["content"][0]["text"])
+
+
+def patient(happened: Callable[[], bool]) -> None:
+    """Policies are loaded while the gateway reads as much as it can: give a busy machine its time."""
+    deadline_s = time.monotonic() + 40
+    while not happened():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.05)
 
 
 @ERAS
@@ -131,7 +140,7 @@ def test_what_is_hidden_is_answered_like_what_is_not_there_and_its_arguments_are
 
 def test_a_text_is_never_judged_by_what_another_policy_set_looked_for(place: Place) -> None:
     """A long text takes a while to read; if the declarations change meanwhile, it is read again as the new ones say."""
-    text = "select " + ", ".join(f"a{number}" for number in range(1_500)) + " from t"
+    text = "select " + ", ".join(f"a{number}" for number in range(800)) + " from t"
     answers: list[str] = []
     ending = threading.Event()
 
@@ -139,18 +148,18 @@ def test_a_text_is_never_judged_by_what_another_policy_set_looked_for(place: Pla
         while not ending.is_set():
             answers.append(write(place, "modern", {"text": text}))
 
-    callers = [threading.Thread(target=write_on) for _ in range(3)]
+    callers = [threading.Thread(target=write_on) for _ in range(2)]
     for caller in callers:
         caller.start()
     try:
-        for declared, sign in (({"kind": "address"}, "cannot be read"), (SQL, "select a0")) * 3:
+        for declared, sign in (({"kind": "address"}, "cannot be read"), (SQL, "select a0")) * 2:
             place.declare(declared)
             count = len(answers)
-            soon(lambda count=count, sign=sign: any(sign in answer for answer in answers[count:]))  # type: ignore[misc]
+            patient(lambda count=count, sign=sign: any(sign in answer for answer in answers[count:]))  # type: ignore[misc]
     finally:
         ending.set()
         for caller in callers:
-            caller.join(20)
+            caller.join(30)
     others = [answer for answer in answers if answer != text and "it is no address" not in answer]
     assert text in answers
     assert {"is no longer allowed" in answer for answer in others} <= {True}, others  # ended on its way, as all that is open is
