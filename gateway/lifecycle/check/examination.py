@@ -10,7 +10,7 @@ from gateway.adapters.opa import snapshot
 from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import PolicyRejected
 from gateway.adapters.opa.place import private_folder
-from gateway.lifecycle.check import mutation, steps, tested
+from gateway.lifecycle.check import conventions, mutation, steps, tested
 from gateway.lifecycle.check.report import Outcome, Row, left_out, row
 from gateway.lifecycle.check.steps import Bench
 from gateway.lifecycle.repository import Repository
@@ -28,9 +28,10 @@ STEPS: dict[str, Step] = {
     "format": steps.formatted,
     "types": steps.typed,
     "structure": steps.structured,
+    "conventions": conventions.kept,
 }
 TESTS, INPUTS, MUTATION = "tests", "test inputs", "mutation"
-SHOWN = ("format", "types", "structure", "regal", TESTS, INPUTS, "coverage", MUTATION, "bundle")
+SHOWN = ("format", "types", "structure", "conventions", "regal", TESTS, INPUTS, "coverage", MUTATION, "bundle")
 NAMES = frozenset(SHOWN)
 
 

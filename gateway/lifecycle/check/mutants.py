@@ -57,20 +57,20 @@ def mutants(source: bytes, tree: Node) -> tuple[Mutant, ...]:
 
 
 def _edits(tree: Node) -> Iterator[_Edit]:
-    for expression in _conditions(tree):
+    for expression in conditions(tree):
         place = Place.of(expression)
         terms = expression.get("terms")
         if place is None or place.text.startswith(b"else"):  # OPA places the body of an `else` at the word
             continue
         if isinstance(terms, dict) and ("symbols" in terms or "domain" in terms or terms.get("type") == "boolean"):
             continue
-        operator = _operator(terms)
-        if operator not in BINDING:
-            yield from _whole(expression, place, operator)
+        called = operator(terms)
+        if called not in BINDING:
+            yield from _whole(expression, place, called)
         yield from _within(terms)
 
 
-def _conditions(tree: Node) -> Iterator[Node]:
+def conditions(tree: Node) -> Iterator[Node]:
     """Every expression of every body, of rules and of comprehensions."""
     waiting: list[object] = [tree.get("rules")]
     while waiting:
@@ -84,20 +84,20 @@ def _conditions(tree: Node) -> Iterator[Node]:
                 yield from (each for each in body if isinstance(each, dict) and "terms" in each)
 
 
-def _operator(terms: object) -> str:
+def operator(terms: object) -> str:
     """What a condition calls: `startswith`, `equal` …; "" where it calls nothing."""
     if not isinstance(terms, list) or not terms or terms[0].get("type") != "ref":
         return ""
     return ".".join(str(part.get("value")) for part in terms[0]["value"])
 
 
-def _whole(expression: Node, place: Place, operator: str) -> Iterator[_Edit]:
+def _whole(expression: Node, place: Place, called: str) -> Iterator[_Edit]:
     told = _told(place.text)
     if expression.get("negated"):
         positive = place.text.removeprefix(b"not").lstrip()
         yield _Edit(place, positive, f"{told} without its `not`")
         yield _Edit(place, b"true", f"{told} dropped")
-    elif not operator.startswith("is_"):
+    elif not called.startswith("is_"):
         yield _Edit(place, b"not " + place.text, f"{told} negated")
         yield _Edit(place, b"true", f"{told} dropped")
 

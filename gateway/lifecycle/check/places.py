@@ -40,3 +40,8 @@ async def parsed(opa: str, path: Path) -> Node | None:
         return None
     tree: Node = msgspec.json.decode(done.stdout, type=dict)
     return tree
+
+
+def of_package(tree: Node) -> list[Node]:
+    """The METADATA of the file's package."""
+    return [each for each in tree.get("annotations") or () if each.get("scope") in {"package", "subpackages"}]

@@ -6,7 +6,7 @@ policy set is run as `with input as _seen(X)`, where `_seen` prints X and hands 
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from gateway.adapters.opa import compile
 from gateway.adapters.opa.command import run
 from gateway.lifecycle.check.inputs import Inputs
-from gateway.lifecycle.check.places import Node, Place, parsed
+from gateway.lifecycle.check.places import Node, Place, of_package, parsed
 from gateway.lifecycle.check.report import Outcome
 from gateway.lifecycle.check.steps import PATIENCE_S, TEST_TIMEOUT, Bench
 from gateway.lifecycle.repository import SCHEMAS, TESTS
@@ -152,13 +152,12 @@ def _replaced(tree: Node) -> Iterator[tuple[str, Node]]:
 def _exempt(tree: Node) -> frozenset[str]:
     """Tests that say they ask what must not be asked."""
     rules = [rule for rule in tree.get("rules") or () if isinstance(rule, dict)]
-    names = {rule["head"]["ref"][0]["value"]: _says(rule) for rule in rules}
-    whole = _says(tree.get("package") or {})
-    return frozenset(name for name, said in names.items() if said or whole)
+    whole = _says(of_package(tree))
+    return frozenset(rule["head"]["ref"][0]["value"] for rule in rules if whole or _says(rule.get("annotations") or ()))
 
 
-def _says(node: Node) -> bool:
-    return any((each.get("custom") or {}).get(UNTYPED) is True for each in node.get("annotations") or ())
+def _says(annotations: Iterable[Node]) -> bool:
+    return any((each.get("custom") or {}).get(UNTYPED) is True for each in annotations)
 
 
 def _asked(output: bytes) -> Iterator[tuple[tuple[str, ...], Json]]:

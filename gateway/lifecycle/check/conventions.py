@@ -1,0 +1,297 @@
+"""What types do not see: values that cannot be, labels that nothing has, codes said twice, and refusals that absence undoes.
+
+OPA's types know that `input.action.phase` is text, not that it is never "requests". And of `not startswith(input.arguments.path,
+"/srv")` OPA looks the argument up before it negates: where it is absent the line is undefined, not true, and nothing is refused.
+A line that means this says so in a comment, `# absent:` and why.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+import yaml
+
+from gateway.lifecycle.check.mutants import conditions, operator
+from gateway.lifecycle.check.places import Node, Place, of_package, parsed
+from gateway.lifecycle.check.report import Outcome
+from gateway.lifecycle.check.steps import Bench, in_policies
+from gateway.policy.structure import EXPLAINED, LOADER, Finding
+
+AT_ONCE = 2
+REFUSING = ("deny", "hide", "withhold", "oblige")  # verbs that protect: undefined, they do nothing
+DIFFERENT = ("deny", "hide", "withhold")
+EQUAL = frozenset({"equal", "eq"})
+MEMBER = "internal.member_2"
+ABSENT = "# absent:"
+FACTS = ("data", "mcp", "facts")
+ANY = "*"  # a position
+GIVEN = frozenset({("input", "arguments"), ("input", "arguments_valid"), ("input", "result")})  # where their verb is asked
+COLLECTED = frozenset({"setcomprehension", "arraycomprehension", "objectcomprehension"})
+
+Path: TypeAlias = tuple[str, ...]
+
+
+async def kept(bench: Bench) -> Outcome:
+    """Every rule file of the set, judged."""
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def read(file: str) -> Node | None:
+        async with turn:
+            return await parsed(bench.opa, bench.copy.policies / file)
+
+    files = [each for each in bench.copy.files if each.endswith(".rego") and each.startswith(("mcp/org/", "mcp/servers/"))]
+    trees = await asyncio.gather(*(read(file) for file in files))
+    whole = _json(bench.copy.schema("input.json"))
+    labels = _labels(bench)
+    found: list[Finding] = []
+    codes: dict[str, tuple[str, int]] = {}
+    for file, tree in zip(files, trees, strict=True):
+        if tree is None:
+            continue
+        lines = bench.copy.texts[file].decode(errors="replace").split("\n")
+        told = _File(file, tuple(lines), _typed(whole, tree, bench), labels)
+        found += told.findings(tree)
+        found += _twice(file, tree, codes)
+    return Outcome(tuple(in_policies(each) for each in dict.fromkeys(found)), told=f"{len(files)} rules")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    lines: tuple[str, ...]
+    schema: Node
+    labels: frozenset[str]
+
+    def findings(self, tree: Node) -> Iterator[Finding]:
+        for rule in tree.get("rules") or ():
+            names = _variables(rule)
+            verb = str(rule["head"]["ref"][0]["value"])
+            for node in _nodes(rule):
+                terms = node.get("terms") if "terms" in node else node.get("value") if node.get("type") == "call" else None
+                if isinstance(terms, list) and len(terms) == 3:
+                    yield from self._values(terms, names, node)
+            for condition in conditions({"rules": [{"body": rule.get("body")}]}):
+                yield from self._undone(verb, condition, names)
+
+    def _values(self, terms: list[Node], names: Mapping[str, Path], node: Node) -> Iterator[Finding]:
+        asked, left, right = operator(terms), terms[1], terms[2]
+        if asked not in {*EQUAL, "neq", MEMBER}:
+            return
+        if asked == MEMBER:
+            if _are_labels(right):
+                for text in _texts(left) if self.labels else ():
+                    if text not in self.labels:
+                        yield self._at(node, f'nothing is labelled "{text}" in the facts; there are {_listed(self.labels)}')
+            yield from self._possible(_path(right, names), (ANY,), _texts(left), node)
+            yield from self._possible(_path(left, names), (), _texts(right), node)
+            return
+        for one, other in ((left, right), (right, left)):
+            yield from self._possible(_path(one, names), (), _texts(other), node)
+
+    def _possible(self, path: Path | None, below: Path, texts: list[str], node: Node) -> Iterator[Finding]:
+        if path is None or path[0] != "input" or not texts:
+            return
+        values = (_schema_at(self.schema, (*path, *below)[1:]) or {}).get("enum")
+        if not isinstance(values, list):
+            return
+        known = frozenset(str(each) for each in values)
+        for text in texts:
+            if text not in known:
+                yield self._at(node, f'{".".join(path)} is never "{text}"; it is one of {_listed(known)}')
+
+    def _undone(self, verb: str, condition: Node, names: Mapping[str, Path]) -> Iterator[Finding]:
+        """What a rule that protects says of something that may be absent, so that it then says nothing at all."""
+        terms = condition.get("terms")
+        place = Place.of(condition)
+        if verb not in REFUSING or place is None or ABSENT in self.lines[place.row - 1]:
+            return
+        asked = operator(terms)
+        if condition.get("negated"):
+            for path in self._looked_up(terms, names, direct=asked not in EQUAL):
+                text = ".".join(path)
+                advice = "put it into a helper, and write `not _helper`"
+                yield self._at(
+                    condition, f"where {text} is absent this is not true but undefined, and `{verb}` does nothing: {advice}"
+                )
+        elif asked == "neq" and verb in DIFFERENT and isinstance(terms, list):
+            for path in self._looked_up(terms, names, direct=True):
+                text = ".".join(path)
+                advice = "write `not _helper`, whose condition is `==`"
+                yield self._at(condition, f"where {text} is absent nothing differs from it, and `{verb}` does nothing: {advice}")
+
+    def _looked_up(self, terms: object, names: Mapping[str, Path], *, direct: bool) -> Iterator[Path]:
+        """What may be absent among that which OPA looks up before it calls. `direct`: the call's own arguments too."""
+        if isinstance(terms, dict):
+            yield from self._inside(terms, names, here=False)
+        elif isinstance(terms, list) and terms and operator(terms):
+            for each in terms[1:]:
+                yield from self._inside(each, names, here=direct)
+
+    def _inside(self, term: Node, names: Mapping[str, Path], *, here: bool) -> Iterator[Path]:
+        kind, value = term.get("type"), term.get("value")
+        if kind in COLLECTED:
+            return
+        if kind == "ref":
+            path = _path(term, names)
+            if here and path is not None and self._may_be_absent(path):
+                yield path
+            for each in value[1:] if isinstance(value, list) else ():
+                yield from self._inside(each, names, here=True)
+        elif isinstance(value, list):
+            for each in value[1:] if kind == "call" else value:
+                if isinstance(each, dict):
+                    yield from self._inside(each, names, here=True)
+
+    def _may_be_absent(self, path: Path) -> bool:
+        if path[: len(FACTS)] == FACTS:
+            return len(path) > len(FACTS)
+        if path[0] != "input":
+            return False
+        at: Node | None = self.schema
+        for depth, name in enumerate(path[1:], 2):
+            if at is None:
+                return True
+            if name == ANY:
+                at = _items(at)
+                continue
+            if path[:depth] not in GIVEN and name not in (at.get("required") or ()):
+                return True
+            at = (at.get("properties") or {}).get(name)
+        return False
+
+    def _at(self, node: Node, message: str) -> Finding:
+        place = Place.of(node)
+        row = place.row if place is not None else 1
+        return Finding(self.name, row, message)
+
+
+def _twice(file: str, tree: Node, codes: dict[str, tuple[str, int]]) -> Iterator[Finding]:
+    """A code names one refusal in records, waivers and dashboards, so no two rules say the same one."""
+    for rule in tree.get("rules") or ():
+        if rule["head"]["ref"][0]["value"] not in EXPLAINED:
+            continue
+        row = int((rule.get("location") or {}).get("row", 1))
+        for each in rule.get("annotations") or ():
+            code = (each.get("custom") or {}).get("code")
+            if not isinstance(code, str):
+                continue
+            first = codes.setdefault(code, (file, row))
+            if first != (file, row):
+                yield Finding(file, row, f"the code {code} is said in {first[0]}:{first[1]} too; each refusal has its own")
+
+
+def _variables(rule: Node) -> dict[str, Path]:
+    """What the names of a rule stand for: `some position, resource in input.resources`, `tool := input.resources[0]`."""
+    names: dict[str, Path] = {}
+    for node in _nodes(rule):
+        terms = node.get("terms")
+        if isinstance(terms, dict) and isinstance(terms.get("symbols"), list):
+            for symbol in terms["symbols"]:
+                said = symbol.get("value") if symbol.get("type") == "call" else None
+                if isinstance(said, list) and len(said) >= 3 and said[-2].get("type") == "var":
+                    path = _path(said[-1], names)
+                    if path is not None:
+                        names[str(said[-2]["value"])] = (*path, ANY)
+        elif isinstance(terms, list) and operator(terms) == "assign" and terms[1].get("type") == "var":
+            path = _path(terms[2], names)
+            if path is not None:
+                names[str(terms[1]["value"])] = path
+    return names
+
+
+def _path(term: Node, names: Mapping[str, Path]) -> Path | None:
+    """Where in the input or the data a term looks; None: somewhere else."""
+    if term.get("type") == "var":
+        return names.get(str(term.get("value")))
+    value = term.get("value")
+    if term.get("type") != "ref" or not isinstance(value, list) or not value or value[0].get("type") != "var":
+        return None
+    first = str(value[0]["value"])
+    start = (first,) if first in {"input", "data"} else names.get(first)
+    if start is None:
+        return None
+    return (*start, *(str(each["value"]) if each.get("type") == "string" else ANY for each in value[1:]))
+
+
+def _schema_at(schema: Node, path: Path) -> Node | None:
+    at: Node | None = schema
+    for name in path:
+        if at is None:
+            return None
+        at = _items(at) if name == ANY else (at.get("properties") or {}).get(name)
+    return at
+
+
+def _items(schema: Node) -> Node | None:
+    items = schema.get("items")
+    return items if isinstance(items, dict) else None
+
+
+def _texts(term: Node) -> list[str]:
+    """The text, or the texts of a set or an array, that a term says outright."""
+    parts = term.get("value") if term.get("type") in {"set", "array"} else [term]
+    return [str(each["value"]) for each in parts or () if isinstance(each, dict) and each.get("type") == "string"]
+
+
+def _are_labels(term: Node) -> bool:
+    """`item.labels(…)`, a helper of that name, or the member `labels` itself."""
+    value = term.get("value")
+    last = value[0].get("value") if term.get("type") == "call" and isinstance(value, list) else value
+    name = last[-1].get("value") if isinstance(last, list) and last else last
+    return isinstance(name, str) and name.removeprefix("_") == "labels"
+
+
+def _labels(bench: Bench) -> frozenset[str]:
+    """Every label that the facts give to an item; they may stand in several files."""
+    told: set[str] = set()
+    for file, text in bench.copy.texts.items():
+        if not file.startswith("mcp/facts/") or file.endswith(".rego"):
+            continue
+        try:
+            waiting: list[object] = [yaml.load(text, Loader=LOADER)]  # noqa: S506 — a safe loader
+        except yaml.YAMLError:  # other checks tell of it
+            continue
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, dict):
+                said = node.get("labels")
+                told.update(each for each in said if isinstance(each, str)) if isinstance(said, list) else None
+                waiting.extend(node.values())
+            elif isinstance(node, list):
+                waiting.extend(node)
+    return frozenset(told)
+
+
+def _typed(whole: Node, tree: Node, bench: Bench) -> Node:
+    """The schema of the input, with the arguments' own where the package names one."""
+    for each in of_package(tree):
+        for said in each.get("schemas") or ():
+            path = [part.get("value") for part in said.get("path") or ()]
+            schema = [str(part.get("value")) for part in said.get("schema") or ()]
+            if path == ["input", "arguments"] and schema[:1] == ["schema"]:
+                own = _json(bench.copy.schema("/".join(schema[1:]) + ".json"))
+                return {**whole, "properties": {**whole.get("properties", {}), "arguments": {**own, "required": []}}}
+    return whole
+
+
+def _json(text: bytes | None) -> Node:
+    told: Node = msgspec.json.decode(text, type=dict) if text is not None else {}
+    return told
+
+
+def _nodes(root: Node) -> Iterator[Node]:
+    """Every node, those that bind names in the order of the source."""
+    waiting: list[object] = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting.extend(reversed([each for name, each in node.items() if name != "location"]))
+        elif isinstance(node, list):
+            waiting.extend(reversed(node))
+
+
+def _listed(words: frozenset[str]) -> str:
+    return ", ".join(sorted(words))

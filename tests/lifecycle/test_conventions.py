@@ -1,0 +1,119 @@
+"""What types do not see is found at its line, and what is right left alone; OPA is asked whether absence undoes a refusal."""
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gateway.policy.structure import Finding
+from tests.lifecycle.repositories import copied, only, replaced
+from tools.binaries import find
+
+RULE = "policies/mcp/servers/deploy/sample.rego"
+HEAD = """\
+# METADATA
+# title: A sample
+# schemas:
+#   - input: schema.input
+#   - input.arguments: schema.tools.deploy.deploy
+package mcp.servers.deploy.sample
+
+import data.mcp.lib.item
+
+"""
+LINE = HEAD.count("\n") + 2  # of the only condition of a rule below
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copied(tmp_path_factory.mktemp("shipped"))
+
+
+def found(root: Path, *conditions: str, verb: str = "deny") -> list[tuple[int, str]]:
+    lines = "".join(f"\t{each}\n" for each in conditions)
+    (root / RULE).write_text(f'{HEAD}{verb} contains "a" if {{\n{lines}}}\n')
+    row = asyncio.run(only(root, "conventions"))["conventions"]
+    assert {each.file for each in row.findings} <= {RULE}
+    return [(each.line - LINE, each.message) for each in row.findings]
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ('input.action.phase == "requests"', 'input.action.phase is never "requests"; it is one of list, request, result'),
+        ('"requests" == input.action.phase', 'input.action.phase is never "requests"; it is one of list, request, result'),
+        (
+            'input.subject.type in {"user", "human"}',
+            'input.subject.type is never "human"; it is one of anonymous, user, workload',
+        ),
+        ('input.resources[0].type != "tools"', 'input.resources.*.type is never "tools"'),
+        ('"approval" in input.context.obligations', 'input.context.obligations is never "approval"'),
+        ('"sfae" in item.labels(input.resources[0])', 'nothing is labelled "sfae" in the facts; there are '),
+    ],
+)
+def test_a_value_that_cannot_be_is_found(shipped: Path, condition: str, message: str) -> None:
+    ((line, said),) = found(shipped, condition)
+    assert (line, said[: len(message)]) == (0, message)
+
+
+def test_a_name_is_followed_to_what_it_stands_for(shipped: Path) -> None:
+    said = found(shipped, "some position, resource in input.resources", 'resource.type == "tol"', "position == 0")
+    assert said == [(1, 'input.resources.*.type is never "tol"; it is one of prompt, resource, resource_template, tool')]
+
+
+@pytest.mark.parametrize(
+    ("condition", "absent"),
+    [
+        ('not startswith(input.arguments.environment, "x")', "input.arguments.environment"),
+        ('not input.arguments.environment in {"staging"}', "input.arguments.environment"),
+        ("not is_string(input.arguments.environment)", "input.arguments.environment"),
+        ('not lower(input.arguments.environment) == "x"', "input.arguments.environment"),
+        ('input.arguments.environment != "x"', "input.arguments.environment"),
+        ('not startswith(input.subject.id, "x")', "input.subject.id"),
+        ('input.resources[0].fingerprint != "x"', "input.resources.*.fingerprint"),
+        ("not data.mcp.facts.groups.x in input.subject.groups", "data.mcp.facts.groups.x"),
+    ],
+)
+def test_a_refusal_that_absence_undoes_is_found_and_opa_agrees(shipped: Path, condition: str, absent: str) -> None:
+    assert [(line, said.partition(" is absent")[0]) for line, said in found(shipped, condition)] == [(0, f"where {absent}")]
+    bare = {"subject": {"groups": []}, "resources": [{}], "arguments": {}}
+    command = ["eval", "--format", "raw", "--stdin-input", "--data", str(shipped / RULE), "data.mcp.servers.deploy.sample.deny"]
+    done = subprocess.run([find("opa"), *command], input=json.dumps(bare), capture_output=True, text=True, timeout=30, check=True)
+    assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'not input.arguments.environment == "x"',
+        "not input.arguments.environment",
+        'not startswith(object.get(input.arguments, "environment", ""), "x")',
+        'not "x" in input.subject.groups',
+        'input.action.phase != "list"',
+        "not _helper",
+        'not "a" in {each | some each in input.arguments.list}',
+        'input.arguments.environment != "x" # absent: another rule refuses it',
+    ],
+)
+def test_what_absence_does_not_undo_or_may_undo_is_left_alone(shipped: Path, condition: str) -> None:
+    assert found(shipped, condition) == []
+
+
+def test_a_grant_that_absence_undoes_grants_nothing_and_is_left_alone(shipped: Path) -> None:
+    assert found(shipped, 'not startswith(input.subject.id, "x")', verb="allow") == []
+
+
+def test_a_code_that_two_rules_say_is_found_at_the_second(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    replaced(root / "policies/mcp/servers/deploy/scopes.rego", "code: scope_missing", "code: account_managers_only")
+    row = asyncio.run(only(root, "conventions"))["conventions"]
+    first = "mcp/servers/crm/changes.rego:15"
+    wanted = f"the code account_managers_only is said in {first} too; each refusal has its own"
+    assert row.findings == (Finding("policies/mcp/servers/deploy/scopes.rego", 16, wanted),)
+
+
+def test_the_shipped_rules_keep_every_convention(tmp_path: Path) -> None:
+    row = asyncio.run(only(copied(tmp_path), "conventions"))["conventions"]
+    assert (row.state, row.findings) == ("ok", ())
