@@ -7,14 +7,25 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import yaml
+
 from gateway.adapters.opa import inspect
 from gateway.adapters.opa.snapshot import Snapshot
 from gateway.policy import rego
 from gateway.policy.rego import Module, Path, Rule
-from gateway.policy.structure import VERBS, referred
+from gateway.policy.structure import LOADER, VERBS, referred
+from gateway.shipped import SHIPPED
 
 OF_THE_CALL = (("input", "arguments"), ("input", "extracted"), ("input", "result"), ("input", "unknown_arguments"))
 """What a recording may hold stand-ins for. `allow` and `hide` cannot reach it."""
+
+OF_FRAME: tuple[Path, ...] = (("version",), ("action", "phase"), ("resources",), ("subject", "groups"))
+"""What the shipped entrypoint reads of a document, besides whether arguments, result and time are of their types."""
+OF_EXCEPTIONS: tuple[Path, ...] = (
+    *(("subject", "issuer"), ("subject", "id"), ("subject", "actors"), ("subject", "credential")),
+    *(("agent", "id"), ("context", "time_ns")),
+)
+"""What it reads where there are waivers or blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,7 @@ class RulePackage:
     name: str
     voices: tuple[Voice, ...]
     digest: str  # of its text, and of all other text that it refers to
+    hears: tuple[Path, ...] = ()  # of the document, without `input`: everything that its words can depend on
 
     def reads(self, code: str, verbs: tuple[str, ...]) -> tuple[Path, ...]:
         """What a finding with this code hangs on; of a code that no METADATA has, everything that the package reads."""
@@ -48,6 +60,7 @@ class RulePackage:
 class Ruleset:
     packages: Mapping[str, RulePackage] = field(default_factory=dict)
     frame: str = ""  # digest of what every rule hangs on: the entrypoint and the facts
+    hears: tuple[Path, ...] = ((),)  # what the entrypoint itself depends on; `()` is the whole document
 
 
 async def ruleset(binary: str, copy: Snapshot) -> Ruleset:
@@ -57,7 +70,36 @@ async def ruleset(binary: str, copy: Snapshot) -> Ruleset:
     modules = [rego.module(name, source, trees[name]) for name, source in sources.items() if name in trees]
     frame = {name: text for name, text in copy.texts.items() if name.startswith(("mcp/authz", "mcp/facts/"))}
     packages = [_package(module, modules) for module in modules if module.package[1:2] in (("org",), ("servers",))]
-    return Ruleset({each.name: each for each in packages}, _digest(frame.items()))
+    return Ruleset({each.name: each for each in packages}, _digest(frame.items()), _frame_hears(copy, modules))
+
+
+def _frame_hears(copy: Snapshot, modules: Sequence[Module]) -> tuple[Path, ...]:
+    """What the entrypoint reads; less of it where it is the shipped one, whose every use of the input is known here."""
+    frame = [module for module in modules if module.package[:2] == ("mcp", "authz")]
+    if all(_shipped(module.file) == copy.texts[module.file] for module in frame):
+        return (*OF_FRAME, *(OF_EXCEPTIONS if _exceptions(copy) else ()))
+    return _inputs(path for module in frame for rule in module.rules for path in rule.references)
+
+
+def _shipped(file: str) -> bytes:
+    path = SHIPPED.policies / file
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _exceptions(copy: Snapshot) -> bool:
+    """Whether there is a waiver or a block for which it matters who asks, and when."""
+    for name, text in copy.texts.items():
+        if name.startswith(("mcp/facts/waivers", "mcp/facts/blocks")):
+            return True
+        if name.startswith("mcp/facts/data."):
+            told = yaml.load(text, Loader=LOADER)  # noqa: S506  # the safe one
+            if not isinstance(told, dict) or told.get("waivers") or told.get("blocks"):
+                return True
+    return False
+
+
+def _inputs(paths: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(path[1:] for path in paths if path[0] == "input"))
 
 
 def _package(module: Module, modules: Sequence[Module]) -> RulePackage:
@@ -66,7 +108,9 @@ def _package(module: Module, modules: Sequence[Module]) -> RulePackage:
         owners |= {owner.file: owner for owner, _ in _below(module, rule.references, modules)}
     texts = ((file, "\n".join(owner.source).encode()) for file, owner in sorted(owners.items()))
     voices = tuple(_voice(module, rule, modules) for rule in module.rules if rule.name in VERBS)
-    return RulePackage("/".join(module.package[1:]), voices, _digest(texts))
+    below = [rule for _, rule in _below(module, [path for rule in module.rules for path in rule.references], modules)]
+    hears = _inputs(path for rule in (*module.rules, *below) for path in rule.references)
+    return RulePackage("/".join(module.package[1:]), voices, _digest(texts), hears)
 
 
 def _voice(module: Module, rule: Rule, modules: Sequence[Module]) -> Voice:

@@ -13,6 +13,7 @@ from gateway.lifecycle.recorded import Reading, records
 from gateway.lifecycle.replay.policy import Policy, policy
 from gateway.lifecycle.replay.run import Report, replayed
 from gateway.lifecycle.replay.traffic import Traffic, traffic
+from gateway.lifecycle.ruleset import OF_EXCEPTIONS, OF_FRAME
 from tests.lifecycle.traffic import decision, source, written
 from tests.policies.demo import asked, everything, pinned, resource
 from tools.binaries import find
@@ -232,3 +233,44 @@ def test_a_line_that_cannot_be_read_is_counted_and_half_a_last_one_is_not(tmp_pa
     read = Reading()
     assert [each["type"] for each in records(folder, read)] == ["exchange", "stop"]
     assert (read.files, read.lines, read.bad_lines) == (1, 3, 1)
+
+
+# --- what OPA is not asked again ---------------------------------------------------------------------------------------
+
+
+def test_questions_that_differ_only_in_what_no_rule_reads_are_answered_once_and_alike(opa: str, live: Path) -> None:
+    async def main() -> tuple[int, int]:
+        async with policy(opa, source(live)) as now:
+            documents = [call(["analysts"], SEARCH, query="x"), call(["analysts"], SEARCH, query="y", page=2)]
+            other = call(["analysts"], SEARCH, query="x")
+            documents.append(other | {"subject": other["subject"] | {"id": "bob@example.com"}})
+            documents.append(call(["engineers"], SEARCH, query="x"))
+            found = traffic([{"decisions": [await decision(now, each, number)]} for number, each in enumerate(documents)])
+            report = await replayed(found, now, None)
+            assert kinds(report) == {}
+            return report.asked, report.evaluated
+
+    asked_then, evaluated = asyncio.run(main())
+    assert (asked_then, evaluated < asked_then) == (4, True)
+
+
+def test_with_a_block_it_matters_who_asks(opa: str, tmp_path: Path) -> None:
+    blocks = [{"what": "subject", "issuer": "https://id.example.com", "subject": "bob@example.com", "reason": "left"}]
+    blocked = pinned(tmp_path, blocks=blocks)
+    first = call(["analysts"], SEARCH, query="x")
+    second = first | {"subject": first["subject"] | {"id": "bob@example.com"}}
+    report = replay(opa, blocked, blocked, [first, second])
+    assert (kinds(report), report.evaluated) == ({}, 2)
+
+
+def test_the_shipped_entrypoint_reads_no_more_than_replay_knows_of(opa: str, tmp_path: Path) -> None:
+    altered = pinned(tmp_path)
+    entry = altered / "mcp/authz/shape.rego"
+    entry.write_text(entry.read_text() + "\n# not the shipped one\n")
+
+    async def main() -> set[tuple[str, ...]]:
+        async with policy(opa, source(altered)) as now:
+            return set(now.rules.hears)
+
+    by_type_alone = {("arguments",), ("result",), ("subject",), ("context", "time_ns")}
+    assert asyncio.run(main()) == {*OF_FRAME, *OF_EXCEPTIONS, *by_type_alone}

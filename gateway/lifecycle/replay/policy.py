@@ -1,17 +1,22 @@
 """A policy set that is asked many questions at once, with the rules that it is made of."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from gateway.adapters.opa import compile, snapshot
 from gateway.adapters.opa.place import private_folder
 from gateway.adapters.opa.snapshot import Source
 from gateway.errors import Undecided
 from gateway.lifecycle.asking import Asked, running
+from gateway.lifecycle.replay.traffic import Question
 from gateway.lifecycle.ruleset import Ruleset, ruleset
+from gateway.model import Json, JsonObject
 from gateway.ports import Verdict
 
 TRIES = 3
@@ -24,8 +29,24 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
+    """A question that differs from an earlier one only in what no rule of the set reads has the earlier one's answer."""
+
     asked: Asked
     rules: Ruleset
+    _answers: dict[bytes, Verdict | Undecided] = field(default_factory=dict, repr=False)
+
+    @property
+    def evaluated(self) -> int:
+        """Questions that OPA was asked."""
+        return len(self._answers)
+
+    async def judged(self, question: Question) -> Verdict | Undecided:
+        """The answer to a recorded question. Raises `Unanswered`."""
+        key = _heard(question, self.rules)
+        known = self._answers.get(key)
+        if known is None:
+            known = self._answers[key] = await self.answer(question.document)
+        return known
 
     @property
     def revision(self) -> str:
@@ -41,6 +62,29 @@ class Policy:
                 if undecided.cause not in PASSING:
                     return undecided
         raise Unanswered(f"OPA did not answer: {failure}")
+
+
+def _heard(question: Question, rules: Ruleset) -> bytes:
+    """All that the answer can depend on: what the entrypoint reads, and the packages that it asks about this question."""
+    document: JsonObject = msgspec.json.decode(question.document)["input"]
+    paths = {*rules.hears}
+    for name, package in rules.packages.items():
+        if name.startswith("org/") or name.split("/")[1] in question.backends:
+            paths.update(package.hears)
+    told = [[path, _at(document, path)] for path in sorted(paths)]
+    types = [type(document.get(name)).__name__ for name in ("arguments", "result")]
+    return hashlib.sha256(msgspec.json.encode([types, told], order="deterministic")).digest()
+
+
+def _at(document: Json, path: tuple[str, ...]) -> list[Json]:
+    """What is at the path, as one element; none where there is nothing. Above a list or a plain value, that is all of it."""
+    for name in path:
+        if not isinstance(document, dict):
+            return [document]
+        if name not in document:
+            return []
+        document = document[name]
+    return [document]
 
 
 @asynccontextmanager

@@ -34,6 +34,7 @@ class Report:
     base: str  # revision, or "recorded"
     replayed: int = 0
     asked: int = 0  # different questions
+    evaluated: int = 0  # that OPA was asked, in both sets together: the others differ only in what no rule reads
     differing: int = 0  # decisions with at least one difference
     kinds: Counter[Kind] = field(default_factory=Counter)
     by_rule: Counter[tuple[Kind, str]] = field(default_factory=Counter)
@@ -79,6 +80,7 @@ async def replayed(
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
             group.create_task(_work(waiting, candidate, base, report, progress))
+    report.evaluated = candidate.evaluated + (base.evaluated if base is not None else 0)
     report.duration_s = time.perf_counter() - began_s
     return report
 
@@ -126,6 +128,6 @@ def _unchanged(question: Question, heard: frozenset[str], candidate: Policy, bas
 
 
 async def _asked(question: Question, policy: Policy, how: Reading) -> Standing:
-    answer = await policy.answer(question.document)
+    answer = await policy.judged(question)
     said = str(answer) if isinstance(answer, Undecided) else read(question, answer.result, revision=policy.revision)
     return standing(question, said, how)

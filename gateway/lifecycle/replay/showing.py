@@ -41,7 +41,9 @@ def summary(report: Report, traffic: Traffic, read: Reading) -> list[str]:
     speed = f"{report.replayed / report.duration_s:,.0f}/s" if report.duration_s else "at once"
     lines = [
         f"{report.replayed:,} of {traffic.decisions:,} recorded decisions replayed against revision {report.candidate}, "
-        f"compared with {base}; {report.asked:,} different questions, equal ones (within 10 s) asked once; {speed}",
+        f"compared with {base}",
+        f"{report.asked:,} different questions (equal ones within 10 s count as one); OPA was asked {report.evaluated:,}, "
+        f"the others differ only in what no rule reads; {speed}",
         f"{report.differing:,} decisions would differ"
         + "".join(f", {report.kinds[kind]:,} {kind}" for kind in KINDS if report.kinds[kind]),
     ]
@@ -64,6 +66,7 @@ def as_json(report: Report, traffic: Traffic, read: Reading) -> JsonObject:
         "decisions": traffic.decisions,
         "replayed": report.replayed,
         "asked": report.asked,
+        "evaluated": report.evaluated,
         "differing": report.differing,
         "kinds": {kind: report.kinds[kind] for kind in KINDS},
         "by_rule": _entries("rule", report.by_rule),
