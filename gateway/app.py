@@ -64,6 +64,7 @@ class Gateway:
             settings, self._tokens, self._keys.method, rooms, public_url, self._strangers
         )
         self._decider = policy.decider(settings, self._policy_told)
+        self._feed = policy.feed(settings)
         self._shadow = policy.shadow(settings, self._audit, self._shadow_told)
         if self._shadow is not None:
             self._metrics.register(self._shadow)
@@ -138,6 +139,8 @@ class Gateway:
             raise SettingsError(f"audit.folder: {folder}: cannot be written ({error.strerror or error})") from error
         self._tokens.start()
         self._keys.start()
+        if self._feed is not None:
+            await self._feed.start()
         await asyncio.gather(self._decider.start(), self._backends.start())
         await self._catalogs.start()
         await self._catalogs.started(self._settings.catalog.start_wait_s)
@@ -168,6 +171,8 @@ class Gateway:
         await self._backends.close()
         await self._signing.close()
         await self._decider.close()
+        if self._feed is not None:
+            await self._feed.close()
         if self._shadow is not None:
             await self._shadow.close()
         await self._tokens.close()
@@ -185,6 +190,8 @@ class Gateway:
         if policy.rejection is not None:
             findings = "; ".join(f"{each.file}:{each.line}: {each.message}" for each in policy.rejection.findings)
             checks.append(Check("policy-edit", True, f"the newest edit is not in force: {findings}", note=True))
+        if self._feed is not None and (problem := self._feed.status().problem):
+            checks.append(Check("policy-server", True, f"the newest bundle that it served stays: {problem}", note=True))
         if self._shadow is not None:
             checks.append(self._shadow.check())
         for status in self._backends.status():

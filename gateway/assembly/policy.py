@@ -2,14 +2,18 @@
 
 import os
 import shutil
+import ssl
 from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
+from gateway.adapters.opa.feed import BundleFeed, BundleServer
 from gateway.adapters.opa.findings import PolicyRejected
 from gateway.adapters.opa.history import History
 from gateway.adapters.opa.shadow import Budget, Shadow
-from gateway.adapters.opa.sidecar import SidecarDecider, Trust, canaries, target
+from gateway.adapters.opa.sidecar import SidecarDecider, Trust, canaries, is_loopback, target
 from gateway.adapters.opa.snapshot import Source
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.opa.upkeep import health
@@ -17,7 +21,7 @@ from gateway.policy import bundle_signature
 from gateway.ports import Audit
 from gateway.settings.load import SettingsError, secret_value
 from gateway.settings.model import Settings
-from gateway.settings.policy import RequireSigned
+from gateway.settings.policy import Policy, RequireSigned
 from gateway.shipped import SHIPPED
 
 
@@ -29,9 +33,10 @@ def decider(
     limits = Limits(deadline_s=opa.deadline_ms / 1000, connections=opa.connections, max_answer_bytes=opa.max_answer_bytes)
     source = policy_source(settings)
     if opa.url is not None:
-        if settings.policy.bundle is not None or settings.policy.require_signed is not None:
+        told = settings.policy
+        if told.bundle is not None or told.server is not None or told.require_signed is not None:
             raise SettingsError(
-                "policy.bundle, policy.require_signed: with opa.url the sidecar loads and verifies its own bundles"
+                "policy.bundle, policy.server, policy.require_signed: with opa.url the sidecar loads and verifies its own bundles"
             )
         trust = Trust(
             token=secret_value(opa.token) if opa.token else None,
@@ -67,12 +72,38 @@ def shadow(settings: Settings, audit: Audit, on_event: Callable[[PolicyEvent], N
 def policy_source(settings: Settings) -> Source:
     policy = settings.policy
     return Source(
-        policy.bundle or policy.folder,
+        _served(policy) or policy.bundle or policy.folder,
         policy.schemas,
         policy.capabilities or SHIPPED.capabilities,
         policy.canaries,
         bundle_trust(policy.require_signed),
     )
+
+
+def feed(settings: Settings) -> BundleFeed | None:
+    """What keeps the bundle of a bundle server; None: there is no such server. Raises `SettingsError`."""
+    server, file = settings.policy.server, _served(settings.policy)
+    if server is None or file is None:
+        return None
+    parts = urlsplit(server.url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password or parts.fragment:
+        raise SettingsError("policy.server.url: is no http or https URL without user and fragment")
+    if parts.scheme == "http" and not server.allow_plain_http and not is_loopback(parts.hostname):
+        raise SettingsError(
+            "policy.server.url: is plain http beyond loopback: use https, or set allow_plain_http if the network is safe"
+        )
+    try:
+        tls = ssl.create_default_context(cafile=server.tls_ca) if parts.scheme == "https" else None
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"policy.server.tls_ca: {server.tls_ca}: cannot be used: {error}") from error
+    asked = BundleServer(
+        server.url, tls, secret_value(server.token) if server.token else None, server.poll_s, server.long_poll_s or 0.0
+    )
+    return BundleFeed(asked, file, bundle_trust(settings.policy.require_signed))
+
+
+def _served(policy: Policy) -> Path | None:
+    return policy.history / "served.tar.gz" if policy.server is not None and policy.history is not None else None
 
 
 def bundle_trust(required: RequireSigned | None) -> bundle_signature.Trust | None:

@@ -36,7 +36,7 @@ async def opa(settings: Settings) -> Sequence[Finding]:
 
 async def _policy_set(decider: PolicySetDecider, settings: Settings) -> Sequence[Finding]:
     """Loaded in an OPA of its own, in a folder of its own, as the gateway would; both are gone afterwards."""
-    folder = settings.policy.bundle or settings.policy.folder
+    folder = policy.policy_source(settings).folder
     try:
         revision = await decider.load()
     except PolicyRejected as rejected:

@@ -25,6 +25,17 @@ class BundleKey(Closed):
     revoked: bool = Field(default=False, description="what it signed decides no more, whenever it was signed")
 
 
+class PolicyServer(Closed):
+    """A server of bundles, such as OPA's: asked with ETag, and with long polling where it can. The last good one is kept."""
+
+    url: str = Field(description="of the bundle itself: https, or http on loopback")
+    token: Secret | None = Field(default=None, description="bearer token for it")
+    tls_ca: Path | None = Field(default=None, description="CA file to verify it with; default: the system's")
+    poll_s: Seconds = Field(default=10.0, description="between two questions")
+    long_poll_s: Seconds | None = Field(default=None, description="let it wait so long while there is nothing new")
+    allow_plain_http: bool = Field(default=False, description="accept http beyond loopback")
+
+
 class RequireSigned(Closed):
     """Whose signature a bundle must have to decide. It is verified by the gateway, before anything in it is looked at."""
 
@@ -44,8 +55,11 @@ class Policy(Closed):
         default=None,
         description="one file of `mcp-gateway policy build` instead of `folder`; a new one is enforced within a second",
     )
+    server: PolicyServer | None = Field(
+        default=None, description="a server of bundles instead of `folder` and `bundle`; needs `history`"
+    )
     require_signed: RequireSigned | None = Field(
-        default=None, description="nothing that is not signed by one of these keys decides; needs `bundle`"
+        default=None, description="nothing that is not signed by one of these keys decides; needs `bundle` or `server`"
     )
     history: Path | None = Field(
         default=None,
@@ -63,10 +77,12 @@ class Policy(Closed):
 
     @model_validator(mode="after")
     def one_source(self) -> "Policy":
-        if self.bundle is not None and "folder" in self.model_fields_set:
-            raise ValueError("give one of `folder` and `bundle`")
-        if self.require_signed is not None and self.bundle is None:
-            raise ValueError("`require_signed` needs `bundle`: a folder is not signed")
+        if (self.bundle is not None) + (self.server is not None) + ("folder" in self.model_fields_set) > 1:
+            raise ValueError("give one of `folder`, `bundle` and `server`")
+        if self.require_signed is not None and self.bundle is None and self.server is None:
+            raise ValueError("`require_signed` needs `bundle` or `server`: a folder is not signed")
+        if self.server is not None and self.history is None:
+            raise ValueError("`server` needs `history`: the folder that keeps what it served")
         return self
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from pytest_httpserver import HTTPServer
 from typer.testing import CliRunner
+from werkzeug import Response
 
 from gateway.cli import app
 from gateway.policy import bundle
@@ -88,6 +90,30 @@ def test_signed_bundle_is_rolled_out_and_rolled_back_while_the_gateway_runs(tmp_
         assert {each["detail"]["signed_by"] for each in changes(running) if each["accepted"]} == {"k1"}
         last = [each for each in lines(running.folder / "audit") if each["type"] in {"exchange", "outcome"}][-1]
         assert last["decisions"][0]["revision"].startswith("v3.")
+
+
+def test_bundle_of_a_server_decides_and_what_is_wrong_with_it_is_told(tmp_path: Path, httpserver: HTTPServer) -> None:
+    root, packed = repository(tmp_path / "repository"), tmp_path / "policy.tar.gz"
+    assert ran("build", root, "-o", packed).exit_code == 0
+    httpserver.expect_request("/b.tar.gz").respond_with_handler(lambda request: Response(packed.read_bytes()))
+    policy = {
+        "server": {"url": httpserver.url_for("/b.tar.gz"), "poll_s": 0.1},
+        "schemas": str(root / "schemas"),
+        "history": str(tmp_path / "history"),
+    }
+    (tmp_path / "gateway").mkdir()
+    with (
+        backend("crm1") as crm,
+        gateway(tmp_path / "gateway", {"crm1": crm.url}, policy=policy) as running,
+        Caller(running) as ada,
+    ):
+        assert works(ada, "crm1__act")
+        (root / "policies/mcp/servers/crm1/closing.rego").write_text(CLOSED)
+        assert ran("build", root, "-o", packed).exit_code == 0
+        soon(lambda: not works(ada, "crm1__act"))
+        packed.write_bytes(b"<html>")
+        soon(lambda: "the bundle is no whole gzip file" in ready(running)[1])
+        assert ready(running)[0] == 200
 
 
 def test_rollback_that_is_asked_wrongly_is_told_what_there_is(tmp_path: Path) -> None:

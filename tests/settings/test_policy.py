@@ -47,10 +47,14 @@ def test_bundle_and_the_keys_that_sign_it_are_found_beside_the_settings(tmp_path
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("policy: {folder: p, bundle: b.tar.gz}", "gateway.yaml: policy: give one of `folder` and `bundle`"),
+        (
+            "policy: {server: {url: 'https://bundles.example.com/b.tar.gz'}}",
+            "gateway.yaml: policy: `server` needs `history`: the folder that keeps what it served",
+        ),
+        ("policy: {folder: p, bundle: b.tar.gz}", "gateway.yaml: policy: give one of `folder`, `bundle` and `server`"),
         (
             "policy: {require_signed: {keys: [{id: a, file: a.pem}]}}",
-            "gateway.yaml: policy: `require_signed` needs `bundle`: a folder is not signed",
+            "gateway.yaml: policy: `require_signed` needs `bundle` or `server`: a folder is not signed",
         ),
         (
             "policy: {bundle: b.tar.gz, require_signed: {keys: []}}",
@@ -65,10 +69,36 @@ def test_bundle_and_the_keys_that_sign_it_are_found_beside_the_settings(tmp_path
         ),
         (
             "policy: {bundle: b.tar.gz}\nopa: {url: 'http://127.0.0.1:1'}",
-            "policy.bundle, policy.require_signed: with opa.url the sidecar loads and verifies its own bundles",
+            "policy.bundle, policy.server, policy.require_signed: with opa.url the sidecar loads and verifies its own bundles",
         ),
     ],
-    ids=["two_places", "signed_folder", "no_key", "bad_keys", "sidecar"],
+    ids=["server_without_history", "two_places", "signed_folder", "no_key", "bad_keys", "sidecar"],
 )
 def test_place_that_cannot_work_is_told_line_by_line(tmp_path: Path, text: str, said: str) -> None:
     assert mistake(tmp_path, text) == said
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        (
+            "url: 'http://bundles.example.com/b.tar.gz'",
+            "policy.server.url: is plain http beyond loopback: use https, or set allow_plain_http if the network is safe",
+        ),
+        (
+            "url: 'https://me:secret@bundles.example.com/b'",
+            "policy.server.url: is no http or https URL without user and fragment",
+        ),
+        ("url: 'ftp://bundles.example.com/b'", "policy.server.url: is no http or https URL without user and fragment"),
+    ],
+)
+def test_bundle_server_that_is_not_safe_is_refused(tmp_path: Path, server: str, said: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        policy.feed(read(tmp_path, f"policy: {{history: h, server: {{{server}}}}}"))
+    assert str(raised.value) == said
+
+
+def test_bundle_of_a_server_lies_in_the_history(tmp_path: Path) -> None:
+    settings = read(tmp_path, "policy: {history: h, server: {url: 'https://bundles.example.com/b.tar.gz'}}")
+    assert policy.policy_source(settings).folder == tmp_path / "h/served.tar.gz"
+    assert policy.feed(settings) is not None

@@ -128,17 +128,21 @@ class History:
             self._write(PIN, msgspec.json.encode(pin))
 
     def _write(self, name: str, content: bytes) -> None:
-        """Whole and at once, or not at all."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        half = self.folder / f".{name}.{secrets.token_hex(4)}"
-        try:
-            with open(half, "xb", opener=_private) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            half.replace(self.folder / name)
-        finally:
-            half.unlink(missing_ok=True)
+        write_whole(self.folder / name, content)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """At once or not at all, for its owner alone, in a folder that is made if need be. Raises `OSError`."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(half, "xb", opener=_private) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def _with_manifest(copy: Snapshot) -> dict[str, bytes]:

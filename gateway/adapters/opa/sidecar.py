@@ -64,7 +64,7 @@ def target(url: str, trust: Trust) -> Target:
             f"the URL of {parts.hostname} must be scheme, host and port alone: the path is fixed, a token is set apart"
         )
     if parts.scheme == "http":
-        if not trust.allow_plain_http and not _is_loopback(parts.hostname):
+        if not trust.allow_plain_http and not is_loopback(parts.hostname):
             raise UnsafeUrl(
                 f"{url!r} is plain http beyond loopback: use https, or set opa.allow_plain_http if the network is safe"
             )
@@ -72,7 +72,7 @@ def target(url: str, trust: Trust) -> Target:
     return Target(host=parts.hostname, port=port or 443, tls=_tls(trust), token=trust.token)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
