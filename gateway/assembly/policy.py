@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.adapters.opa.client import Limits
+from gateway.adapters.opa.comparing import Plan
 from gateway.adapters.opa.decider import PolicySetDecider
 from gateway.adapters.opa.feed import BundleFeed, BundleServer
 from gateway.adapters.opa.findings import PolicyRejected
@@ -60,13 +61,15 @@ def shadow(settings: Settings, audit: Audit, on_event: Callable[[PolicyEvent], N
     told = settings.policy.shadow
     if told is None:
         return None
-    capabilities = settings.policy.capabilities or SHIPPED.capabilities
-    source = Source(told.folder, told.schemas or settings.policy.schemas, capabilities)
-    limits = Limits(
-        deadline_s=told.deadline_ms / 1000, connections=2, max_answer_bytes=settings.opa.max_answer_bytes, background=True
+    plan = Plan(
+        binary=opa_binary(settings),
+        folder=str(told.folder.absolute()),
+        schemas=str((told.schemas or settings.policy.schemas).absolute()),
+        capabilities=str((settings.policy.capabilities or SHIPPED.capabilities).absolute()),
+        deadline_s=told.deadline_ms / 1000,
+        max_answer_bytes=settings.opa.max_answer_bytes,
     )
-    candidate = PolicySetDecider(source, opa_binary(settings), limits, on_event, role="shadow policy")
-    return Shadow(candidate, Budget(share=told.share, queue=told.queue), audit)
+    return Shadow(plan, Budget(share=told.share, queue=told.queue), audit, on_event)
 
 
 def policy_source(settings: Settings) -> Source:

@@ -93,7 +93,8 @@ def test_what_a_candidate_would_have_refused_passes_and_is_told_everywhere(stage
 
 def test_a_candidates_opa_that_hangs_does_not_delay_a_call(stage: Stage) -> None:
     stage.try_out()
-    (shadow,) = [pid for pid in children(stage.gateway.process.pid) if _niceness(pid) == 19]
+    below = children(stage.gateway.process.pid)
+    (shadow,) = [pid for pid, command in below.items() if "run --server" in command and _niceness(pid) == 19]
     failed = 'mcp_gateway_shadow_decisions_total{outcome="failed"}'
     before = metric(stage.gateway, failed)
     with stopped(shadow):

@@ -1,128 +1,82 @@
 """A candidate policy set beside the live one: asked the same, never obeyed.
 
-The live path only puts what was asked and answered into a bounded queue; everything else happens in a task of its own, and
-whatever does not fit into the budget is dropped and counted. The candidate has an OPA of its own, on one processor at the
-lowest priority. Nothing here raises into a live request or waits in one.
+The live path only puts what was asked and answered into a bounded buffer. It is sent, many at a time, to a process of its own
+at the lowest priority, which asks the candidate and compares (`comparing`); whatever does not fit into the budget is dropped
+and counted. Nothing here raises into a live request or waits in one.
 """
 
 import asyncio
 import logging
+import os
+import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from pathlib import Path
+from typing import Literal
 
 import msgspec
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.adapters.opa.decider import PolicySetDecider
+from gateway.adapters.opa import comparing
+from gateway.adapters.opa.command import scrubbed
+from gateway.adapters.opa.comparing import MAX_LINE_BYTES, SIZES, Plan, State, Told
+from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.operations import Check
 from gateway.adapters.tasks import Tasks
-from gateway.audit_record import Diverged, ShadowPeriod
-from gateway.errors import Undecided, Unrecorded
-from gateway.model import Decision, JsonObject, Phase
-from gateway.policy import decision as answer
-from gateway.policy.divergence import KINDS, Divergence, divergences
+from gateway.audit_record import ShadowPeriod
+from gateway.errors import Unrecorded
+from gateway.model import JsonObject
+from gateway.policy.divergence import KINDS
 from gateway.policy.extract import Extractions
 from gateway.ports import Audit, Decider, Verdict
 
 log = logging.getLogger("gateway.opa")
 
 PERIOD_S = 60.0  # between two lines of the audit that say how much was compared
+FLUSH_S = 0.05  # decisions wait for one another so long: to send each alone would cost a live request ten times as much
+FIRST_PAUSE_S = 1.0  # before the process is started again; doubles with each death in a row
+LONGEST_PAUSE_S = 60.0
+STOP_S = 3.0  # for the process to end its OPA and itself
 DECISION_ID = b'"exchange":{"decision_id":"'  # the last member of a document; within a text the quotes would be escaped
 ID_DIGITS = 8  # of the decision id: enough to draw lots by
-UNAVAILABLE = frozenset(
-    {"no_policy", "unreachable", "late", "revision"}
-)  # says something of the candidate's OPA, not of its rules
+PACKAGE = Path(__file__).resolve().parents[3]
 
 Outcome = Literal["same", "different", "failed", "dropped"]
 OUTCOMES: tuple[Outcome, ...] = ("same", "different", "failed", "dropped")
+_told = msgspec.json.Decoder(Told)
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What the shadow may cost."""
+    """How much may be compared."""
 
     share: float = 1.0  # of the decisions, drawn by their ids
     queue: int = 256  # decisions that wait to be compared
     queued_bytes: int = 16 * 1024 * 1024  # of their documents, all together
-    records_per_s: float = 20.0  # differences written to the audit; all are counted
-
-
-class _Named(msgspec.Struct):
-    decision_id: str = ""
-    request_id: str = ""
-
-
-class _Action(msgspec.Struct):
-    name: str
-    phase: Phase
-
-
-class _Place(msgspec.Struct):
-    surface: str = ""
-
-
-class _Subject(msgspec.Struct):
-    type: str
-    authentication: str
-    groups: list[str]
-    scopes: list[str]
-    issuer: str = ""
-    id: str = ""
-
-
-class _Agent(msgspec.Struct):
-    id: str | None = None
-
-
-class _Resource(msgspec.Struct):
-    type: str
-    id: str | None = None
-    uri: str | None = None
-    public_name: str | None = None
-
-    def named(self) -> str:
-        return self.id or self.uri or self.public_name or self.type
-
-
-class _Input(msgspec.Struct):
-    subject: _Subject
-    action: _Action
-    resources: list[_Resource]
-    context: _Place
-    agent: _Agent = msgspec.field(default_factory=_Agent)
-    exchange: _Named = msgspec.field(default_factory=_Named)
-
-
-class _Document(msgspec.Struct):
-    """What a record says of a question. Arguments and results are not read: no record of the shadow holds them."""
-
-    input: _Input
-
-
-_document: Final = msgspec.json.Decoder(_Document)
 
 
 class Shadow(Collector):
-    """Compares. `offer` is for the live path; the figures are for Prometheus."""
+    """`offer` is for the live path; the figures are for Prometheus."""
 
-    def __init__(self, candidate: PolicySetDecider, budget: Budget, audit: Audit) -> None:
-        self._candidate = candidate
+    def __init__(self, plan: Plan, budget: Budget, audit: Audit, on_event: Callable[[PolicyEvent], None]) -> None:
+        self._plan = plan
         self._budget = budget
         self._audit = audit
+        self._on_event = on_event
         self._below: int = round(budget.share * 16**ID_DIGITS)
-        self._queue: asyncio.Queue[tuple[bytes, Verdict]] = asyncio.Queue(budget.queue)
-        self._queued_bytes = 0
         self._tasks = Tasks()
         self._running: asyncio.Task[None] | None = None
-        self.outcomes: Counter[str] = Counter()
-        self.kinds: Counter[str] = Counter()
-        self._told: Counter[str] = Counter()  # outcomes that the audit knows of
-        self._allowance = budget.records_per_s
-        self._allowed_at_s = 0.0
-        self._unwritten = 0  # differences since the last line of the audit that were only counted
+        self._closing = False
+        self._process: asyncio.subprocess.Process | None = None
+        self._waiting: list[tuple[bytes, Verdict]] = []
+        self._offered = self._offered_bytes = 0  # to this process, those that still wait here included
+        self._state = State()
+        self._before = (Counter[str](), Counter[str](), 0)  # outcomes, kinds and untold of the processes before this one
+        self._dropped = self._failed = self._unrecorded = 0
+        self._period: Counter[str] = Counter()  # outcomes that the audit knows of
+        self._period_unwritten = 0
 
     # --- the live path ---
 
@@ -130,11 +84,18 @@ class Shadow(Collector):
         """Have it compared when there is time. Never waits and never raises."""
         if not self._drawn(document):
             return
-        if self._queue.full() or self._queued_bytes + len(document) > self._budget.queued_bytes:
-            self.outcomes["dropped"] += 1
+        if self._process is None:
+            self._failed += 1
             return
-        self._queued_bytes += len(document)
-        self._queue.put_nowait((document, live))
+        budget, waiting_bytes = self._budget, self._offered_bytes - self._state.taken_bytes
+        if self._offered - self._state.taken >= budget.queue or waiting_bytes + len(document) > budget.queued_bytes:
+            self._dropped += 1
+            return
+        self._offered += 1
+        self._offered_bytes += len(document)
+        self._waiting.append((document, live))
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
 
     def _drawn(self, document: bytes) -> bool:
         """Whether a decision is in the share: the same decision always is or is not, here and in every other gateway."""
@@ -147,34 +108,62 @@ class Shadow(Collector):
             return False
         return lot < self._below
 
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        process = self._process
+        if process is None or process.stdin is None or process.stdin.is_closing():
+            return  # what was offered to a process that ended is counted there
+        frames: list[bytes] = []
+        for document, live in waiting:
+            answer = msgspec.json.encode((live.revision, live.result))
+            frames += (SIZES.pack(len(document), len(answer)), document, answer)
+        process.stdin.write(b"".join(frames))
+
     # --- the life cycle ---
 
     def start(self) -> None:
         """Come up in the background: a candidate that cannot be loaded delays nobody's start."""
-        self._allowed_at_s = asyncio.get_running_loop().time()
-        self._running = self._tasks.spawn(self._run(), "policy shadow")
+        self._running = self._tasks.spawn(self._keep_running(), "policy shadow")
         self._tasks.spawn(self._tell_periods(), "audit of the policy shadow")
 
     async def close(self) -> None:
         """What still waits is not compared."""
+        self._closing = True
+        await self._end()
         await self._tasks.close()
         await self._tell_period()
-        await self._candidate.close()
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many decisions came to what, since the start."""
+        counted = self._before[0] + Counter(self._state.outcomes)
+        return counted + Counter({"dropped": self._dropped, "failed": self._failed})
+
+    @property
+    def kinds(self) -> Counter[str]:
+        return self._before[1] + Counter(self._state.kinds)
+
+    @property
+    def state(self) -> State:
+        """As the process told it last."""
+        return self._state
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
 
     def check(self) -> Check:
         """A candidate that does not work is looked at, and no reason not to be ready."""
-        status = self._candidate.status()
-        counted = self.outcomes
-        if status.rejection is not None:
-            findings = "; ".join(f"{each.file}:{each.line}: {each.message}" for each in status.rejection.findings)
-            return Check("policy-shadow", True, f"the newest candidate is not compared: {findings}", note=True)
+        state, counted = self._state, self.outcomes
         if self._running is not None and self._running.done():
             return Check("policy-shadow", True, "nothing is compared: an internal error, see the log", note=True)
-        if not status.ready:
-            return Check("policy-shadow", True, status.problem or "its canaries are answered wrong", note=True)
+        if state.findings is not None:
+            return Check("policy-shadow", True, f"the newest candidate is not compared: {'; '.join(state.findings)}", note=True)
+        if not state.ready:
+            return Check("policy-shadow", True, state.problem or "its canaries are answered wrong", note=True)
         compared = f"{counted['same'] + counted['different']} compared, {counted['different']} different"
         left = f"{counted['dropped']} dropped, {counted['failed']} failed"
-        return Check("policy-shadow", True, f"candidate {status.revision}: {compared}, {left}")
+        return Check("policy-shadow", True, f"candidate {state.revision}: {compared}, {left}")
 
     def collect(self) -> Iterable[Metric]:
         decisions = CounterMetricFamily(
@@ -182,109 +171,102 @@ class Shadow(Collector):
             "Live decisions by what came of comparing them with the candidate policy set's",
             labels=["outcome"],
         )
+        outcomes, kinds = self.outcomes, self.kinds
         for outcome in OUTCOMES:
-            decisions.add_metric([outcome], self.outcomes[outcome])
+            decisions.add_metric([outcome], outcomes[outcome])
         differing = CounterMetricFamily(
             "mcp_gateway_shadow_divergences", "Decisions that the candidate policy set would have made otherwise", labels=["kind"]
         )
         for kind in KINDS:
-            differing.add_metric([kind], self.kinds[kind])
-        status = self._candidate.status()
+            differing.add_metric([kind], kinds[kind])
         up = GaugeMetricFamily("mcp_gateway_shadow_up", "1: the candidate policy set decides")
-        up.add_metric([], float(status.ready))
+        up.add_metric([], float(self._state.ready))
         rejected = GaugeMetricFamily("mcp_gateway_shadow_rejected", "1: the newest candidate was refused when loaded")
-        rejected.add_metric([], float(status.rejection is not None))
+        rejected.add_metric([], float(self._state.findings is not None))
         revision = GaugeMetricFamily(
             "mcp_gateway_shadow_policy_info", "1: this candidate revision is compared", labels=["revision"]
         )
-        if status.revision is not None:
-            revision.add_metric([status.revision], 1)
+        if self._state.revision is not None:
+            revision.add_metric([self._state.revision], 1)
         return (decisions, differing, up, rejected, revision)
 
-    # --- in the background ---
+    # --- the process ---
 
-    async def _run(self) -> None:
-        await self._candidate.start()
+    async def _keep_running(self) -> None:
+        pause_s = FIRST_PAUSE_S
         while True:
-            document, live = await self._queue.get()
-            self._queued_bytes -= len(document)
-            await self._compare(document, live)
+            try:
+                await self._start()
+                await self._hear()
+            except OSError as error:
+                log.error("the policy shadow cannot be started: %s", error)
+            if self._closing:
+                return
+            compared = bool(self._state.taken)
+            self._bury()
+            pause_s = FIRST_PAUSE_S if compared else min(pause_s * 2, LONGEST_PAUSE_S)
+            log.error("the policy shadow has ended; it is started again in %g s", pause_s)
+            await asyncio.sleep(pause_s)
 
-    async def _compare(self, document: bytes, live: Verdict) -> None:
-        try:
-            verdict = await self._candidate.decide(document)
-        except Undecided as undecided:
-            if undecided.cause in UNAVAILABLE:
-                self.outcomes["failed"] += 1
-            else:
-                await self._undecided(document, live, undecided)
-            return
-        if verdict.result == live.result:  # most are, and nothing more need be read of them
-            self.outcomes["same"] += 1
-            return
-        asked = _document.decode(document).input
-        try:
-            ours = _read(live, asked)
-        except Undecided:  # the live answer was refused: what the candidate's would be worth cannot be told
-            self.outcomes["failed"] += 1
-            return
-        try:
-            theirs = _read(verdict, asked)
-        except Undecided as undecided:
-            await self._undecided(document, live, undecided)
-            return
-        found = divergences(ours, theirs, asked=len(asked.resources), phase=asked.action.phase)
-        if not found:
-            self.outcomes["same"] += 1
-            return
-        await self._diverged(asked, live.revision, verdict.revision, found)
-
-    async def _undecided(self, document: bytes, live: Verdict, undecided: Undecided) -> None:
-        asked = _document.decode(document).input
-        found = (Divergence("newly-undecided", (), tuple(range(len(asked.resources)))),)
-        await self._diverged(asked, live.revision, self._candidate.revision or "", found, cause=undecided.cause)
-
-    async def _diverged(
-        self, asked: _Input, revision: str, candidate: str, found: tuple[Divergence, ...], *, cause: str | None = None
-    ) -> None:
-        self.outcomes["different"] += 1
-        self.kinds.update(each.kind for each in found)
-        if not self._may_write():
-            self._unwritten += 1
-            return
-        subject: JsonObject = msgspec.to_builtins(asked.subject)
-        names = [each.named() for each in asked.resources]
-        record = Diverged(
-            decision_id=asked.exchange.decision_id,
-            exchange_id=asked.exchange.request_id,
-            surface=asked.context.surface,
-            method=asked.action.name,
-            phase=asked.action.phase,
-            subject=subject,
-            agent=asked.agent.id,
-            revision=revision,
-            candidate=candidate,
-            differences=tuple((each.kind, each.rules, tuple(names[at] for at in each.positions)) for each in found),
-            cause=cause,
+    async def _start(self) -> None:
+        """Raises `OSError`."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            comparing.__name__,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**scrubbed(), "PYTHONPATH": os.fspath(PACKAGE)},
+            limit=MAX_LINE_BYTES,
         )
-        await self._write(record.record())
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(self._plan) + b"\n")
 
-    def _may_write(self) -> bool:
-        """A candidate that differs everywhere would write a line for each of everybody's."""
-        now_s = asyncio.get_running_loop().time()
-        rate = self._budget.records_per_s
-        self._allowance = min(rate, self._allowance + (now_s - self._allowed_at_s) * rate)
-        self._allowed_at_s = now_s
-        if self._allowance < 1:
-            return False
-        self._allowance -= 1
-        return True
+    async def _hear(self) -> None:
+        """Until the process ends, or says something that it would not say."""
+        assert self._process is not None and self._process.stdout is not None
+        try:
+            while line := await self._process.stdout.readline():
+                told = _told.decode(line)
+                if told.state is not None:
+                    self._state = told.state
+                if told.event is not None:
+                    self._on_event(told.event)
+                if told.record is not None:
+                    await self._write(told.record)
+        except (ValueError, msgspec.DecodeError) as error:  # a line beyond the limit, or none of ours
+            log.error("the policy shadow said what cannot be read: %s", error)
+            self._process.kill()
+        await self._process.wait()
+
+    def _bury(self) -> None:
+        """Keep the counts of a process that has ended; what it had not dealt with failed."""
+        state = self._state
+        outcomes, kinds, untold = self._before
+        self._before = (outcomes + Counter(state.outcomes), kinds + Counter(state.kinds), untold + state.untold)
+        self._failed += self._offered - state.taken
+        self._offered = self._offered_bytes = 0
+        self._process, self._state, self._waiting = None, State(problem="its process has ended and is started again"), []
+
+    async def _end(self) -> None:
+        """Let it say its last words, for a while."""
+        process = self._process
+        if process is None or process.returncode is not None or self._running is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        await asyncio.wait([self._running], timeout=STOP_S)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+    # --- the audit ---
 
     async def _write(self, record: JsonObject) -> None:
         try:
             await self._audit.write(record)
         except Unrecorded:
-            self._unwritten += 1  # the log itself tells that it cannot be written; here nothing hangs on it
+            self._unrecorded += 1  # the log itself tells that it cannot be written; here nothing hangs on it
 
     async def _tell_periods(self) -> None:
         while True:
@@ -293,13 +275,14 @@ class Shadow(Collector):
 
     async def _tell_period(self) -> None:
         """How much was compared since the last such line: without it a report could not say of how many these are."""
-        since = self.outcomes - self._told
+        outcomes = self.outcomes
+        since = outcomes - self._period
         if not since:
             return
-        self._told = self.outcomes.copy()
-        unwritten, self._unwritten = self._unwritten, 0
+        unwritten = self._before[2] + self._state.untold + self._unrecorded
         counts = tuple((outcome, since[outcome]) for outcome in OUTCOMES)
-        await self._write(ShadowPeriod(self._candidate.revision, counts, unwritten).record())
+        await self._write(ShadowPeriod(self._state.revision, counts, unwritten - self._period_unwritten).record())
+        self._period, self._period_unwritten = outcomes, unwritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,13 +305,3 @@ class Shadowed:
         verdict = await self.live.decide(document)
         self.shadow.offer(document, verdict)
         return verdict
-
-
-def _read(verdict: Verdict, asked: _Input) -> Decision:
-    return answer.read(
-        verdict.result,
-        asked=len(asked.resources),
-        phase=asked.action.phase,
-        revision=verdict.revision,
-        decision_id=asked.exchange.decision_id,
-    )

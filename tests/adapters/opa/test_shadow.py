@@ -15,9 +15,11 @@ import msgspec
 import pytest
 
 from gateway.adapters.opa.client import Limits
+from gateway.adapters.opa.comparing import Plan
 from gateway.adapters.opa.decider import PolicySetDecider
 from gateway.adapters.opa.shadow import Budget, Shadow, Shadowed
 from gateway.adapters.opa.snapshot import Source
+from gateway.adapters.opa.status import PolicyEvent
 from gateway.errors import Unrecorded
 from gateway.model import Json
 
@@ -71,6 +73,19 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+def nicenesses(pid: int) -> set[str]:
+    """Of all threads of a process; none: it has ended."""
+    try:
+        tasks = [task.joinpath("stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    return {text.rpartition(")")[2].split()[16] for text in tasks if text.rpartition(")")[2].split()[0] != "Z"}
+
+
+def environment(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/environ").read_text().split("\0")
+
+
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
     os.kill(pid, signal.SIGSTOP)
@@ -85,35 +100,35 @@ class Pair:
     """A live set that sees the CRM only, and in its shadow one that sees every backend but `other`."""
 
     decider: Shadowed
-    candidate: PolicySetDecider
+    shadow: Shadow
     book: Book
     folder: Path  # of the candidate
+    events: list[PolicyEvent]
 
     @property
     def outcomes(self) -> dict[str, int]:
-        return dict(self.decider.shadow.outcomes)
+        return dict(self.shadow.outcomes)
 
     def differences(self) -> list[Json]:
         return [each["differences"] for each in self.book.records if each["type"] == "shadow"]
 
 
 @asynccontextmanager
-async def shadowing(opa: str, policies: Path, budget: Budget | None = None, **limits: float) -> AsyncIterator[Pair]:
+async def shadowing(opa: str, policies: Path, budget: Budget | None = None, **planned: float) -> AsyncIterator[Pair]:
     folder = policies.with_name("candidate")
     shutil.copytree(policies, folder)
     rule = folder / "mcp/authz/decision.rego"
     rule.write_text(rule.read_text().replace('resource.backend == "crm"', 'resource.backend != "other"'))
     schemas = policies.with_name("schemas")
     live = PolicySetDecider(Source(policies, schemas), opa, Limits(), lambda event: None)
-    own = Limits(connections=2, background=True, **{"deadline_s": 2.0, **limits})
-    candidate = PolicySetDecider(Source(folder, schemas), opa, own, lambda event: None, role="shadow policy")
-    book = Book()
-    shadow = Shadow(candidate, budget or Budget(), book)
+    plan = Plan(opa, str(folder), str(schemas), None, **{"deadline_s": 2.0, **planned})
+    book, events = Book(), list[PolicyEvent]()
+    shadow = Shadow(plan, budget or Budget(), book, events.append)
     await live.start()
     shadow.start()
     try:
-        await until(lambda: candidate.revision is not None)
-        yield Pair(Shadowed(live, shadow), candidate, book, folder)
+        await until(lambda: shadow.state.ready)
+        yield Pair(Shadowed(live, shadow), shadow, book, folder, events)
     finally:
         await shadow.close()
         await live.close()
@@ -122,12 +137,12 @@ async def shadowing(opa: str, policies: Path, budget: Budget | None = None, **li
 def test_what_the_candidate_would_have_done_otherwise_is_told_under_the_live_decisions_id(opa: str, policies: Path) -> None:
     async def main() -> None:
         async with shadowing(opa, policies) as pair:
-            candidate = pair.candidate.revision
+            candidate = pair.shadow.state.revision
             for backend in ("crm", "shop", "other"):
                 verdict = await pair.decider.decide(document(backend, "a" * 32))
                 assert isinstance(verdict.result, dict)
                 assert verdict.result["visible"] == ([0] if backend == "crm" else [])  # the live answer, whatever the other is
-            await until(lambda: sum(pair.outcomes.values()) == 3)
+            await until(lambda: sum(pair.outcomes.values()) == 3 and pair.book.records != [])
             assert pair.outcomes == {"same": 2, "different": 1}
             assert pair.book.records == [
                 {
@@ -158,12 +173,12 @@ def test_what_the_candidate_would_have_done_otherwise_is_told_under_the_live_dec
 def test_what_does_not_fit_into_the_queue_is_dropped_and_counted(opa: str, policies: Path) -> None:
     async def main() -> None:
         async with shadowing(opa, policies, Budget(queue=2)) as pair:
-            assert pair.candidate.pid is not None
-            with stopped(pair.candidate.pid):
+            assert pair.shadow.state.pid is not None
+            with stopped(pair.shadow.state.pid):
                 for _ in range(10):
                     await pair.decider.decide(document("shop"))
-                assert pair.outcomes["dropped"] in (7, 8)  # two wait, and one is being asked about or is not yet
-            await until(lambda: pair.outcomes.get("different", 0) == 10 - pair.outcomes["dropped"])
+                assert pair.outcomes == {"dropped": 8}
+            await until(lambda: pair.outcomes == {"dropped": 8, "different": 2})
 
     within(20, main())
 
@@ -174,7 +189,7 @@ def test_the_documents_that_wait_are_bounded_together_by_their_size(opa: str, po
         async with shadowing(opa, policies, Budget(queued_bytes=3 * size)) as pair:
             verdict = await pair.decider.live.decide(document("shop"))
             for _ in range(5):  # without a pause: the one who compares has no turn between them
-                pair.decider.shadow.offer(document("shop"), verdict)
+                pair.shadow.offer(document("shop"), verdict)
             assert pair.outcomes == {"dropped": 2}
             await until(lambda: pair.outcomes.get("different") == 3)
 
@@ -184,9 +199,9 @@ def test_the_documents_that_wait_are_bounded_together_by_their_size(opa: str, po
 def test_a_candidate_that_does_not_answer_costs_a_live_decision_nothing(opa: str, policies: Path) -> None:
     async def main() -> None:
         async with shadowing(opa, policies, deadline_s=0.3) as pair:
-            assert pair.candidate.pid is not None
+            assert pair.shadow.state.pid is not None
             loop = asyncio.get_running_loop()
-            with stopped(pair.candidate.pid):
+            with stopped(pair.shadow.state.pid):
                 began = loop.time()
                 for _ in range(5):
                     await pair.decider.decide(document("shop"))
@@ -213,20 +228,21 @@ def test_a_caller_cannot_choose_by_its_arguments_whether_it_is_compared(opa: str
         async with shadowing(opa, policies, Budget(share=0.5)) as pair:
             verdict = await pair.decider.live.decide(document("crm"))
             forged = document("crm", "f" * 32).replace(b'"x1"', b'"\\"exchange\\":{\\"decision_id\\":\\"0000"')
-            pair.decider.shadow.offer(forged, verdict)
-            assert pair.decider.shadow._queue.empty()
+            pair.shadow.offer(forged, verdict)
+            pair.shadow.offer(document("crm", "0" * 32), verdict)
+            await until(lambda: pair.outcomes == {"same": 1})  # the second one, and not the first
 
     within(20, main())
 
 
 def test_a_candidate_that_differs_everywhere_writes_no_more_than_its_allowance(opa: str, policies: Path) -> None:
     async def main() -> None:
-        async with shadowing(opa, policies, Budget(records_per_s=2)) as pair:
+        async with shadowing(opa, policies, records_per_s=2.0) as pair:
             for _ in range(30):
                 await pair.decider.decide(document("shop"))
             await until(lambda: pair.outcomes.get("different") == 30)
-            written = len(pair.differences())
-            assert 2 <= written < 15
+        written = len(pair.differences())
+        assert 2 <= written < 15
         assert pair.book.records[-1]["unwritten"] == 30 - written
 
     within(20, main())
@@ -246,13 +262,13 @@ def test_an_audit_that_cannot_be_written_stops_no_comparison(opa: str, policies:
 def test_a_candidate_that_gives_no_decision_is_told_with_its_cause(opa: str, policies: Path) -> None:
     async def main() -> None:
         async with shadowing(opa, policies) as pair:
-            before = pair.candidate.revision
+            before = pair.shadow.state.revision
             rule = pair.folder / "mcp/authz/decision.rego"
             seen = 'resource.backend != "other"'
             rule.write_text(rule.read_text().replace(seen, f"{seen}; not _odd(resource.backend)") + FAILING)
-            await until(lambda: pair.candidate.revision != before)
+            await until(lambda: pair.shadow.state.revision != before)
             await pair.decider.decide(document("crm7"))
-            await until(lambda: pair.outcomes == {"different": 1})
+            await until(lambda: pair.book.records != [])
             (record,) = pair.book.records
             assert (record["cause"], pair.differences()) == (
                 "status",
@@ -265,27 +281,47 @@ def test_a_candidate_that_gives_no_decision_is_told_with_its_cause(opa: str, pol
 def test_a_broken_candidate_is_a_note_and_what_was_compared_goes_on(opa: str, policies: Path) -> None:
     async def main() -> None:
         async with shadowing(opa, policies) as pair:
-            before = pair.candidate.revision
+            before = pair.shadow.state.revision
             (pair.folder / "mcp/authz/decision.rego").write_text("package mcp.authz\n\nnonsense {\n")
-            await until(lambda: pair.decider.shadow.check().note)
-            check = pair.decider.shadow.check()
+            await until(lambda: pair.shadow.check().note)
+            assert [each.kind for each in pair.events] == ["enforced", "rejected"]
+            check = pair.shadow.check()
             assert check.ok and "mcp/authz/decision.rego:" in check.detail
             await pair.decider.decide(document("shop"))
             await until(lambda: pair.outcomes == {"different": 1})
-            assert pair.candidate.revision == before
-            figures = {sample.name: sample.value for metric in pair.decider.shadow.collect() for sample in metric.samples}
+            assert pair.shadow.state.revision == before
+            figures = {sample.name: sample.value for metric in pair.shadow.collect() for sample in metric.samples}
             assert (figures["mcp_gateway_shadow_up"], figures["mcp_gateway_shadow_rejected"]) == (1, 1)
 
     within(20, main())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_candidates_opa_takes_one_processor_at_the_lowest_priority(opa: str, policies: Path) -> None:
+def test_what_compares_and_the_candidates_opa_have_the_lowest_priority_and_opa_one_processor(opa: str, policies: Path) -> None:
     async def main() -> None:
         async with shadowing(opa, policies) as pair:
-            process = Path(f"/proc/{pair.candidate.pid}")
-            niceness = {task.joinpath("stat").read_text().rpartition(")")[2].split()[16] for task in (process / "task").iterdir()}
-            assert niceness == {"19"}
-            assert b"GOMAXPROCS=1" in (process / "environ").read_bytes().split(b"\0")
+            assert pair.shadow.pid is not None and pair.shadow.state.pid is not None
+            assert nicenesses(pair.shadow.pid) == nicenesses(pair.shadow.state.pid) == {"19"}
+            assert "GOMAXPROCS=1" in environment(pair.shadow.state.pid)
 
     within(20, main())
+
+
+def test_a_process_that_dies_costs_what_it_had_and_comes_back(opa: str, policies: Path) -> None:
+    async def main() -> None:
+        async with shadowing(opa, policies) as pair:
+            await pair.decider.decide(document("shop"))
+            await until(lambda: pair.outcomes == {"different": 1})
+            assert pair.shadow.pid is not None and pair.shadow.state.pid is not None
+            candidate = pair.shadow.state.pid
+            os.kill(pair.shadow.pid, signal.SIGKILL)
+            await until(lambda: pair.shadow.pid is None)
+            assert pair.shadow.check().note
+            await pair.decider.decide(document("shop"))  # decided all the same
+            assert pair.outcomes == {"different": 1, "failed": 1}
+            await until(lambda: pair.shadow.state.ready)
+            await pair.decider.decide(document("crm"))
+            await until(lambda: pair.outcomes == {"different": 1, "failed": 1, "same": 1})
+            await until(lambda: not nicenesses(candidate))  # its OPA went with it
+
+    within(30, main())
