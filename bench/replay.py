@@ -71,7 +71,9 @@ def main(count: int) -> None:
         whole_s = time.perf_counter() - began_s
     said = json.loads(done.stdout)
     rate = said["replayed"] / said["duration_s"]
-    print(f"{said['replayed']} decisions, each put to both sets: {rate:,.0f}/s; with reading and starting {whole_s:.1f} s")
+    print(
+        f"{said['replayed']} decisions, each put to both sets: {rate:,.0f}/s, {said['evaluated']} questions to OPA; with reading and starting {whole_s:.1f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -112,14 +112,34 @@ def _objects(node: Json) -> Iterator[JsonObject]:
 
 def _references(node: JsonObject, imports: Mapping[str, Path]) -> Iterator[Path]:
     heads: set[int] = set()  # variables that a reference began with are told by the reference
+    told: set[int] = set()  # references that were told with what `object.get` takes of them
     for part in _objects(node):
+        if (taken := _taken(part)) is not None:
+            terms, keys = taken
+            told.add(id(terms[0]))
+            yield (*_resolved(terms, imports), *keys)
         if part.get("type") == "ref":
             terms = _terms(part)
             if terms:
                 heads.add(id(terms[0]))
-                yield _resolved(terms, imports)
+                if id(terms[0]) not in told:
+                    yield _resolved(terms, imports)
         elif part.get("type") == "var" and id(part) not in heads:
             yield _resolved([part], imports)
+
+
+def _taken(part: JsonObject) -> tuple[list[JsonObject], Path] | None:
+    """What `object.get` takes, and by which constant keys: `object.get(input.arguments, "to", "")` reads no other argument."""
+    call = part.get("value") if part.get("type") == "call" else part.get("terms")
+    terms = [term for term in _list(call) if isinstance(term, dict)]
+    if len(terms) < 3 or [_constant(term) for term in _terms(terms[0])] != ["object", "get"]:
+        return None
+    whole, key = _terms(terms[1]) if terms[1].get("type") == "ref" else [], terms[2]
+    keys = _terms(key) if key.get("type") == "array" else [key]
+    constant = [*whole[1:], *keys]
+    if len(whole) < 2 or not keys or any(each.get("type") != "string" for each in constant):
+        return None
+    return whole, tuple(_constant(each) or "" for each in keys)
 
 
 def _resolved(terms: list[JsonObject], imports: Mapping[str, Path]) -> Path:
