@@ -70,10 +70,8 @@ def main(count: int) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         whole_s = time.perf_counter() - began_s
     said = json.loads(done.stdout)
-    rate = said["replayed"] / said["duration_s"]
-    print(
-        f"{said['replayed']} decisions, each put to both sets: {rate:,.0f}/s, {said['evaluated']} questions to OPA; with reading and starting {whole_s:.1f} s"
-    )
+    speed = f"{said['replayed'] / said['duration_s']:,.0f}/s, {said['evaluated']} questions to OPA"
+    print(f"{said['replayed']} decisions, each put to both sets: {speed}; with reading and starting {whole_s:.1f} s")
 
 
 if __name__ == "__main__":
