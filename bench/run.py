@@ -196,7 +196,7 @@ def cpu_s(pid: int) -> float:
 
 
 def opa_cpu_s(running: Stack, arm: str) -> float:
-    """Of all OPAs of the gateway that an arm goes through, the shadow's as well."""
+    """Of the OPA of the gateway that an arm goes through, and of all that its shadow takes."""
     return sum(cpu_s(pid) for pid in running.opa_pids(arm))
 
 

@@ -72,11 +72,13 @@ class Stack:
         return self.shadowed_pid if arm == "shadow" else self.gateway_pid
 
     def opa_pids(self, arm: str) -> list[int]:
-        """The OPA in force, and the shadow's: a gateway has no other lasting children."""
-        pid = self.pid(arm)
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        named = [int(pid) for pid in children if "opa" in Path(f"/proc/{pid}/cmdline").read_text()]
-        return named[-2:] if arm == "shadow" else named[-1:]
+        """The OPA in force; with a shadow also what compares and the candidate's OPA: a gateway has no other children."""
+        return _below(self.pid(arm))
+
+
+def _below(pid: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*children, *(further for child in children for further in _below(child))]
 
 
 @contextmanager
