@@ -16,7 +16,7 @@ from gateway.assembly import listening, whole
 from gateway.cli_catalog import catalog
 from gateway.cli_keys import keys
 from gateway.cli_policy import policy
-from gateway.cli_policy_answers import explain_command
+from gateway.cli_policy_answers import access_command, explain_command
 from gateway.cli_policy_rollback import rollback_command
 from gateway.cli_policy_rollout import build_command
 from gateway.cli_policy_traffic import coverage_command, replay_command
@@ -44,6 +44,7 @@ app.add_typer(policy, name="policy")
 policy.command("build")(build_command)
 policy.command("rollback")(rollback_command)
 policy.command("explain")(explain_command)
+policy.command("access")(access_command)
 policy.command("waivers")(waivers_command)
 policy.command("observe")(observe_command)
 policy.command("coverage")(coverage_command)

@@ -1,10 +1,11 @@
 """`mcp-gateway policy explain` and `access`: why an answer is what it is, and who gets which."""
 
+import asyncio
 import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 import uvloop
@@ -13,6 +14,14 @@ from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import PolicyRejected
 from gateway.cli_policy import AsJson, failed, required_opa
 from gateway.errors import Undecided
+from gateway.lifecycle import printing
+from gateway.lifecycle.access import against, page, personas
+from gateway.lifecycle.access import items as catalogs
+from gateway.lifecycle.access import showing as tables
+from gateway.lifecycle.access.against import KINDS, Difference
+from gateway.lifecycle.access.personas import BadPersonas, Persona
+from gateway.lifecycle.access.table import Moment, Table, table
+from gateway.lifecycle.catalog.offered import CatalogFailed
 from gateway.lifecycle.conditions.opened import Opened, opened
 from gateway.lifecycle.explain import question, showing
 from gateway.lifecycle.explain.answer import Explanation, explained
@@ -136,3 +145,120 @@ def _arguments(text: str) -> JsonObject:
 
 def rejected(error: PolicyRejected) -> str:
     return "\n".join(f"{each.file}:{each.line}: {each.message}" for each in error.findings)
+
+
+Format = Literal["table", "csv", "markdown", "html", "json"]
+TITLE = "Who may call what"
+
+
+def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+    people: Annotated[Path, typer.Option("--personas", help="the kinds of callers, in YAML")] = Path("personas.yaml"),
+    policies: Policies = Path(),
+    schemas: Schemas = None,
+    definitions: Annotated[
+        Path | None, typer.Option("--catalog", help="folder of the reviewed definitions; default: `catalog` beside the policies")
+    ] = None,
+    backend: Annotated[list[str] | None, typer.Option("--backend", "-b", help="only this backend (may be repeated)")] = None,
+    other: Annotated[
+        Path | None, typer.Option("--against", help="another policy set: print only what changes from it to this one")
+    ] = None,
+    fail_on: Annotated[str, typer.Option(help=f"exit with 1 where there is any of: {', '.join(KINDS)}")] = "",
+    format: Annotated[Format, typer.Option("--format", "-f", help="how to print it")] = "table",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="write it there instead")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Personas by catalog: what each may call, what is hidden from it, what is refused, and what is allowed under a condition.
+
+    The conditions are what OPA leaves of the rules when the call is unknown (partial evaluation), in words; what cannot be told
+    so is `unknown`. The catalog is what the facts know (`mcp-gateway catalog pin` writes it). With --against only changes.
+
+    Example: mcp-gateway policy access --personas personas.yaml --against ../live --format markdown
+    """
+    wanted = {each.strip() for each in fail_on.split(",") if each.strip()}
+    if unknown := sorted(wanted - set(KINDS)):
+        raise failed(f"--fail-on {unknown[0]}: there is no such change; there are {', '.join(KINDS)}")
+    shape: Format = "json" if as_json else format
+    if shape == "html" and other is not None:
+        raise failed("--against has no page; use --format markdown, csv or json, or leave --format out")
+    try:
+        whom = personas.read(people)
+        opa = required_opa()
+        places = [_Place(each, schemas, definitions, frozenset(backend or ())) for each in (policies, other) if each is not None]
+        found = uvloop.run(_tables(opa, whom, places))
+    except (BadPersonas, CatalogFailed, OpaUnusable, Undecided) as error:
+        raise failed(str(error)) from error
+    except PolicyRejected as error:
+        raise failed(rejected(error)) from error
+    changes = against.differences(found[1], found[0]) if other is not None else None
+    text = _told(found[0], shape) if changes is None else _changed(found, changes, shape)
+    if text is not None and output is not None:
+        output.write_text(text, encoding="utf-8")
+    elif text is not None:
+        typer.echo(text, nl=False)
+    if changes is not None and any(each.kind in wanted for each in changes):
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a policy set and its catalog are."""
+
+    policies: Path
+    schemas: Path | None
+    definitions: Path | None
+    backends: frozenset[str]
+
+
+async def _tables(opa: str, whom: tuple[Persona, ...], places: list[_Place]) -> list[Table]:
+    now_ns = time.time_ns()
+    try:
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(_table(opa, whom, place, now_ns)) for place in places]
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from several
+    return [each.result() for each in asked]
+
+
+async def _table(opa: str, whom: tuple[Persona, ...], place: _Place, now_ns: int) -> Table:
+    source = policy_source(place.policies, place.schemas)
+    folder = place.definitions or source.folder.absolute().parent / "catalog"
+    async with opened(opa, source) as policy:
+        known = catalogs.definitions(source.folder, folder)
+        items = catalogs.items(await policy.value("mcp/facts"), known, place.backends)
+        if not items:
+            raise CatalogFailed(f"{source.folder}: the facts know no item; `mcp-gateway catalog pin` writes them")
+        return await table(policy, whom, items, Moment(now_ns, printing.progress))
+
+
+def _told(told: Table, shape: Format) -> str | None:
+    """None: it was printed."""
+    match shape:
+        case "json":
+            return json.dumps(tables.members(told)) + "\n"
+        case "csv":
+            return tables.as_csv(told)
+        case "html":
+            return page.page(told, TITLE)
+        case "markdown":
+            return tables.as_markdown(tables.rows(told), TITLE, tables.counts(told))
+        case "table":
+            shown = tables.rows(told)
+            printing.table(shown.headers, shown.rows, last="\n".join(["", *shown.notes, "", tables.counts(told)]))
+            return None
+
+
+def _changed(found: list[Table], changes: tuple[Difference, ...], shape: Format) -> str | None:
+    after, before = found
+    last = f"{len(changes)} answers change from policy {before.revision} to {after.revision}"
+    shown = against.rows(changes)
+    match shape:
+        case "json":
+            told = {"before": before.revision, "after": after.revision, "changes": [each.members() for each in changes]}
+            return json.dumps(told) + "\n"
+        case "csv":
+            return tables.lines_of_csv([shown.headers, *shown.rows])
+        case "markdown":
+            return tables.as_markdown(shown, "What changes in who may call what", last)
+        case _:
+            printing.table(shown.headers, shown.rows, last=last)
+            return None

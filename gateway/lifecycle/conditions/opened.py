@@ -34,6 +34,7 @@ class Opened:
     rules: Rules
     _asked: Asked = field(repr=False)
     _http: aiohttp.ClientSession = field(repr=False)
+    _data: dict[str, Json] = field(default_factory=dict, repr=False)  # as read before: a set never changes
 
     @property
     def revision(self) -> str:
@@ -50,10 +51,11 @@ class Opened:
         answer = await self._post("/v1/compile", asked)
         return read(answer.get("result"), given, unknowns)
 
-    async def value(self, path: str, given: Json = None) -> Json:
-        """What is at `path` of the data (`mcp/facts`) for this input; None: nothing. Raises `Undecided`."""
-        answer = await self._post(f"/v1/data/{path}", {"input": given})
-        return answer.get("result")
+    async def value(self, path: str) -> Json:
+        """What is at `path` of the data (`mcp/facts`), whatever is asked; None: nothing. Raises `Undecided`."""
+        if path not in self._data:
+            self._data[path] = (await self._post(f"/v1/data/{path}", {"input": {}})).get("result")
+        return self._data[path]
 
     async def _post(self, path: str, body: object) -> dict[str, Any]:
         try:

@@ -23,14 +23,18 @@ class Residue:
     known: Mapping[str, JsonObject]
     condition: Formula
 
+    def term(self, variable: str) -> JsonObject:
+        """What a variable of the query stands for, as far as it is known."""
+        return terms.filled({"type": "var", "value": variable}, self.known)
+
     def text(self, variable: str) -> str | None:
         """The text that a variable of the query stands for; None: not known."""
-        term = terms.filled({"type": "var", "value": variable}, self.known)
+        term = self.term(variable)
         return str(term["value"]) if terms.kind(term) == "string" else None
 
     def member(self, variable: str, name: str) -> Json:
         """A constant member of the object that a variable stands for, wherever in its making it is said; None: none is."""
-        waiting = [terms.filled({"type": "var", "value": variable}, self.known)]
+        waiting = [self.term(variable)]
         while waiting:
             term = waiting.pop()
             for key, inner in terms.pairs(term) if terms.kind(term) == "object" else ():

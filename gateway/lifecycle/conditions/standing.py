@@ -94,6 +94,9 @@ async def ways(policy: Opened, given: JsonObject, unknowns: Sequence[str], backe
     found = []
     for author in (ORGANISATION, f"servers.{backend}"):
         query = f"data.mcp.{author}[rule].{_head(verb)}"
+        if any(kept.startswith(f"data.mcp.{author}.") for kept in policy.rules.kept_whole):  # OPA would keep all of them whole
+            found += await _one_by_one(policy, given, unknowns, backend, verb, author)
+            continue
         try:
             partial = await policy.partial(query, given, unknowns)
         except Undecided:  # one rule that OPA cannot evaluate in part hides the others: each is asked by itself

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 
 from gateway.model import Json, JsonObject
 
@@ -82,6 +83,20 @@ def path(term: Json) -> tuple[str, ...] | None:
     if not names or names[0].get("value") != "input" or any(kind(name) != "string" for name in names[1:]):
         return None
     return tuple(str(name["value"]) for name in names[1:])
+
+
+def prefixes(term: Json) -> Iterator[tuple[str, ...]]:
+    """The part of the input that each reference in a term is below, as far as its path is constant."""
+    if kind(term) == "ref" and (names := parts(term)) and names[0].get("value") == "input":
+        steps = list(takewhile(lambda name: kind(name) == "string", names[1:]))
+        yield tuple(str(step["value"]) for step in steps)
+    if kind(term) == "object":
+        for key, inner in pairs(term):
+            yield from prefixes(key)
+            yield from prefixes(inner)
+    elif kind(term) in ("ref", "call", "array", "set"):
+        for part in parts(term):
+            yield from prefixes(part)
 
 
 def operator(term: Json) -> str:

@@ -96,6 +96,8 @@ def _member(one: JsonObject, many: JsonObject, element: str, *, holds: bool) -> 
 
 def term_words(term: Json, element: str = "some") -> str:
     """`arguments.to` for `input.arguments.to`, `some arguments.to` for an element of it."""
+    if terms.path(term) == ("context", "time_ns"):
+        return "the time"
     if terms.kind(term) == "ref" and (names := terms.parts(term)) and names[0].get("value") == "input":
         looked_for = any(terms.kind(name) == "var" for name in names[1:])
         steps = [str(name.get("value")) if terms.kind(name) == "string" else "" for name in names[1:]]

@@ -1,0 +1,55 @@
+"""The catalog that a table is about: what the facts know, with the annotations of the reviewed definitions where they are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.lifecycle.catalog import reviewed
+from gateway.lifecycle.catalog.names import Key
+from gateway.lifecycle.catalog.reviewed import TYPES, Places
+from gateway.model import Json, JsonObject, Resource
+
+NO_BACKENDS = frozenset({"canary"})  # of the canaries' own rules: no such backend exists
+
+
+def items(facts: Json, definitions: Mapping[Key, JsonObject], backends: frozenset[str] = frozenset()) -> tuple[Resource, ...]:
+    """Every item that the facts name, by backend, type and name. `backends`: only theirs; empty: all."""
+    keys = []
+    known = _inner(facts, "items")
+    for backend, types in known.items():
+        if backend in NO_BACKENDS or (backends and backend not in backends):
+            continue
+        for type in TYPES:
+            keys += [(Key(backend, type, name), said) for name, said in _inner(types, type).items()]
+    return tuple(_resource(key, said, definitions.get(key)) for key, said in sorted(keys, key=lambda pair: pair[0]))
+
+
+def definitions(policies: Path, folder: Path) -> Mapping[Key, JsonObject]:
+    """The definitions in a folder that `catalog pin` wrote, as far as they are those that were pinned. Raises `CatalogFailed`."""
+    pins = policies / "mcp/facts/items/data.json"
+    if not folder.is_dir():
+        return {}
+    backends = {key.backend for key in reviewed.read_pins(pins)}
+    return reviewed.read(Places(pins, folder, policies), backends).definitions
+
+
+def _resource(key: Key, said: Json, definition: JsonObject | None) -> Resource:
+    fingerprint = said.get("fingerprint") if isinstance(said, dict) else None
+    annotations = definition.get("annotations") if definition is not None else None
+    named = key.type in ("tool", "prompt")
+    return Resource(
+        type=key.type,
+        public_name=key.id,
+        backend=key.backend,
+        name=key.name if named else None,
+        uri=key.name if key.type == "resource" else None,
+        id=key.id,
+        listed=True,
+        template=key.name if key.type == "resource_template" else None,
+        annotations=annotations if isinstance(annotations, dict) else None,
+        fingerprint=fingerprint if isinstance(fingerprint, str) else None,
+    )
+
+
+def _inner(whole: Json, name: str) -> JsonObject:
+    told = whole.get(name) if isinstance(whole, dict) else None
+    return told if isinstance(told, dict) else {}

@@ -1,0 +1,177 @@
+"""`policy access` as its user runs it, on the shipped policies and a real OPA."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from tools.binaries import find
+
+ROOT = Path(__file__).resolve().parents[3]
+PERSONAS = """
+personas:
+  - {name: analyst, groups: [analysts]}
+  - {name: manager, groups: [account_managers]}
+  - {name: engineer, groups: [engineers], scopes: ["deploy:write"]}
+  - {name: reader, groups: [engineers]}
+  - {name: release, groups: [engineers, release], scopes: ["deploy:write"]}
+"""
+IN_STAGING = 'arguments.environment is one of "staging", "test"'
+
+
+@pytest.fixture(autouse=True)
+def opa(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPA", find("opa"))
+
+
+@pytest.fixture
+def personas(tmp_path: Path) -> Path:
+    place = tmp_path / "personas.yaml"
+    place.write_text(PERSONAS)
+    return place
+
+
+def run(personas: Path, *arguments: str, code: int = 0, policies: Path = ROOT) -> str:
+    untyped = personas.parent / "schemas"  # nothing is typed here, and other tests need not be waited for
+    untyped.mkdir(exist_ok=True)
+    asked = ["policy", "access", "--personas", str(personas), "--policies", str(policies), "--schemas", str(untyped), *arguments]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def cells(personas: Path, *arguments: str, policies: Path = ROOT) -> dict[tuple[str, str], Any]:
+    told = json.loads(run(personas, "--json", *arguments, policies=policies))
+    return {(cell.pop("persona"), cell.pop("item")): cell for cell in told["cells"]}
+
+
+def changed(tmp_path: Path, file: str, old: str, new: str) -> Path:
+    """The shipped set with one text replaced."""
+    shutil.copytree(ROOT / "policies", tmp_path / "other/policies")
+    place = tmp_path / "other/policies/mcp" / file
+    text = place.read_text()
+    assert old in text
+    place.write_text(text.replace(old, new))
+    return tmp_path / "other"
+
+
+def test_each_answer_has_its_condition_and_its_rules(personas: Path) -> None:
+    told = cells(personas, "--backend", "deploy")
+    deploy = {name: told[name, "deploy__deploy"] for name in ("analyst", "engineer", "reader", "release")}
+    assert deploy == {
+        "analyst": {"access": "hidden"},
+        "engineer": {"access": "when", "when": IN_STAGING, "rules": ["servers/deploy/production release_team_only"]},
+        "reader": {"access": "denied", "rules": ["servers/deploy/scopes scope_missing"]},
+        "release": {"access": "allowed"},
+    }
+
+
+def test_what_a_rule_hides_names_the_rule(personas: Path) -> None:
+    assert cells(personas)["analyst", "crm__delete_customer"] == {"access": "hidden", "rules": ["servers/crm/deletion"]}
+
+
+def test_the_table_numbers_its_conditions(personas: Path) -> None:
+    told = run(personas, "--backend", "deploy").splitlines()
+    assert told[0].split() == ["ITEM", "ANALYST", "MANAGER", "ENGINEER", "READER", "RELEASE"]
+    (row,) = [line.split() for line in told if line.startswith("deploy__deploy")]
+    assert row == ["deploy__deploy", "-", "-", "when", "[1]", "no", "[2]", "yes"]
+    assert f"[1] {IN_STAGING}" in told
+    assert "[2] refused by servers/deploy/scopes scope_missing" in told
+
+
+def test_many_personas_are_told_by_their_answer(tmp_path: Path) -> None:
+    place = tmp_path / "many.yaml"
+    place.write_text("personas:\n" + "".join(f"  - {{name: p{at}, groups: [engineers]}}\n" for at in range(12)))
+    told = run(place, "--backend", "deploy").splitlines()
+    assert told[0].split() == ["ITEM", "ALLOWED", "WHEN", "DENIED", "HIDDEN", "UNKNOWN"]
+
+
+def test_a_spreadsheet_has_a_line_for_each_answer(personas: Path) -> None:
+    lines = list(csv.DictReader(io.StringIO(run(personas, "--format", "csv"))))
+    found = {(line["persona"], line["item"]): (line["access"], line["when"]) for line in lines}
+    assert found["engineer", "deploy__deploy"] == ("when", IN_STAGING)
+    assert len(found) == 5 * 15
+
+
+def test_a_pull_request_gets_a_table_in_which_nothing_is_markup(personas: Path) -> None:
+    told = run(personas, "--format", "markdown", "--backend", "deploy").splitlines()
+    assert told[0] == "### Who may call what"
+    assert r"| deploy\_\_deploy | - | - | when \[1\] | no \[2\] | yes |" in told
+
+
+def test_a_page_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path) -> None:
+    place = tmp_path / "personas.yaml"
+    place.write_text('personas: [{name: "<script>alert(1)</script>", groups: [engineers]}]')
+    page = tmp_path / "page.html"
+    run(place, "--format", "html", "--output", str(page))
+    text = page.read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "<script>alert" not in text
+    assert not [mark for mark in ("http://", "https://", " src=", " href=", "@import", "url(") if mark in text]
+
+
+def test_against_the_same_set_nothing_changes(personas: Path) -> None:
+    told = json.loads(run(personas, "--json", "--against", str(ROOT), "--fail-on", "wider,narrower,changed,unknown"))
+    assert told["changes"] == []
+
+
+def test_a_change_is_told_with_both_answers_and_fails_where_it_is_meant_to(personas: Path, tmp_path: Path) -> None:
+    before = changed(tmp_path, "servers/deploy/production.rego", '{"staging", "test"}', '{"test"}')
+    asked = ("--json", "--against", str(before), "--fail-on", "changed")
+    told = json.loads(run(personas, *asked, code=1))["changes"]
+    assert {(each["kind"], each["persona"], each["item"]) for each in told} == {
+        ("changed", "engineer", "deploy__deploy"),
+        ("changed", "engineer", "deploy__restart"),
+    }
+    assert told[0]["before"]["when"] == 'arguments.environment is "test"'
+    assert told[0]["after"]["when"] == IN_STAGING
+
+
+def test_what_opens_is_wider_and_what_closes_narrower(personas: Path, tmp_path: Path) -> None:
+    before = changed(tmp_path, "servers/crm/changes.rego", '"account_managers", ', "")
+    there = json.loads(run(personas, "--json", "--against", str(before), "--fail-on", "wider", code=1))["changes"]
+    assert [(each["kind"], each["persona"], each["item"]) for each in there] == [("wider", "manager", "crm__update_customer")]
+    back = json.loads(run(personas, "--json", "--against", str(ROOT), "--fail-on", "wider", policies=before))["changes"]
+    assert [each["kind"] for each in back] == ["narrower"]
+
+
+def test_a_waived_refusal_does_not_refuse_and_only_its_subject(tmp_path: Path) -> None:
+    waiver = (
+        "waivers:\n  - {rule: servers/deploy/production, issuer: i, subject: ada, backends: [deploy], "
+        "until_ns: 4102444800000000000, reason: r}"
+    )
+    other = changed(tmp_path, "facts/data.yaml", "waivers: []", waiver)
+    place = tmp_path / "people.yaml"
+    person = '{name: NAME, issuer: i, id: NAME, groups: [engineers], scopes: ["deploy:write"]}'
+    place.write_text(f"personas: [{person.replace('NAME', 'ada')}, {person.replace('NAME', 'bob')}]")
+    told = cells(place, policies=other)
+    assert told["ada", "deploy__deploy"] == {"access": "allowed"}
+    assert told["bob", "deploy__deploy"]["when"] == IN_STAGING
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("personas: [{name: a, grups: [b]}]", "unknown field `grups` - at `$.personas[0]`"),
+        ("personas: []", "there is no persona"),
+        ("personas: [{name: a}, {name: a}]", "two personas share a name"),
+        ("personas: [{name: a, name: b}]", "name"),
+        ("[", "is no YAML"),
+    ],
+)
+def test_bad_personas_are_told_with_their_place(text: str, said: str, tmp_path: Path) -> None:
+    place = tmp_path / "personas.yaml"
+    place.write_text(text)
+    told = run(place, code=2)
+    assert said in told
+    assert str(place) in told
+
+
+def test_a_change_that_does_not_exist_cannot_be_failed_on(personas: Path) -> None:
+    assert "there is no such change" in run(personas, "--fail-on", "everything", code=2)
