@@ -23,7 +23,7 @@ Folder = Annotated[Path, typer.Argument(help="the policy repository: a folder wi
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, for a machine")]
 
 
-def build_command(
+def build_command(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     folder: Folder = Path(),
     output: Annotated[Path, typer.Option("--output", "-o", help="the bundle to write")] = Path("bundle.tar.gz"),
     label: Annotated[str | None, typer.Option("--label", help="begins the revision, such as a commit; its hash follows")] = None,
@@ -32,6 +32,7 @@ def build_command(
         str | None, typer.Option("--signing-key-env", help="environment variable that holds that key instead")
     ] = None,
     key_id: Annotated[str | None, typer.Option("--key-id", help="what policy.require_signed calls the key")] = None,
+    without_facts: Annotated[bool, typer.Option("--without-facts", help="rules only, for gateways with policy.facts")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make one file of a policy set, for gateways and OPAs to load: checked, canaries asked, with a revision, signed.
@@ -46,7 +47,7 @@ def build_command(
         opa = program("opa")
         if opa is None:
             raise _failed("no opa: install Open Policy Agent, or name the program in $OPA")
-        made = asyncio.run(bundle.packed(opa, source, label=label, signer=signer))
+        made = asyncio.run(bundle.packed(opa, source, label=label, signer=signer, with_facts=not without_facts))
         bundle.write(made.content, output)
     except PolicyRejected as rejected:
         lines = (f"{POLICIES}/{each.file}:{each.line}: {each.message}" for each in rejected.findings)

@@ -80,6 +80,7 @@ def policy_source(settings: Settings) -> Source:
         policy.capabilities or SHIPPED.capabilities,
         policy.canaries,
         bundle_trust(policy.require_signed),
+        policy.facts,
     )
 
 

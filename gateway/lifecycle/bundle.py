@@ -41,17 +41,23 @@ class Packed:
     files: int
 
 
-async def packed(binary: str, source: Source, *, label: str | None = None, signer: Signer | None = None) -> Packed:
-    """The bundle of a policy set that might be put in force. Raises `PolicyRejected` or `OpaUnusable`."""
+async def packed(
+    binary: str, source: Source, *, label: str | None = None, signer: Signer | None = None, with_facts: bool = True
+) -> Packed:
+    """The bundle of a policy set that might be put in force, checked with its facts also if it is packed without.
+
+    Raises `PolicyRejected` or `OpaUnusable`.
+    """
     with private_folder() as name:
         folder = Path(name)
         copy = await asyncio.to_thread(snapshot.take, source, folder)
         built = await policyset.build(binary, copy, folder)
         proved = await policyset.start(built, binary, PATIENCE, _untold)
         await proved.process.stop()
-        revision = bundle.revision(label, copy.revision)
-        manifest = {"revision": revision, "roots": [bundle.ROOT]}
-        files = {**copy.texts, bundle.MANIFEST: msgspec.json.encode(manifest)}
+        texts = {name: text for name, text in copy.texts.items() if with_facts or not name.startswith(snapshot.FACTS)}
+        revision = bundle.revision(label, bundle.digest(texts)[:16])
+        manifest = {"revision": revision, "roots": [bundle.ROOT] if with_facts else _roots(texts)}
+        files = {**texts, bundle.MANIFEST: msgspec.json.encode(manifest)}
         if signer is not None:
             hashes = await _hashes(binary, files, folder)
             claims: JsonObject = {"files": hashes, "keyid": signer.id, "iat": signer.signed_s, CONTENTS: bundle.digest(files)}
@@ -61,7 +67,12 @@ async def packed(binary: str, source: Source, *, label: str | None = None, signe
         bundle.read(content)
     except BadBundle as error:  # a name or a label that a gateway would not take
         raise PolicyRejected((Finding("", 0, f"the bundle {error}"),)) from error
-    return Packed(revision, content, len(copy.texts))
+    return Packed(revision, content, len(texts))
+
+
+def _roots(texts: Mapping[str, bytes]) -> list[str]:
+    """What a bundle without facts may speak about, so that an OPA can load facts beside it."""
+    return sorted({"/".join(name.removesuffix(".rego").split("/")[:2]) for name in texts})
 
 
 def write(content: bytes, file: Path) -> None:

@@ -61,6 +61,10 @@ class Policy(Closed):
     require_signed: RequireSigned | None = Field(
         default=None, description="nothing that is not signed by one of these keys decides; needs `bundle` or `server`"
     )
+    facts: Path | None = Field(
+        default=None,
+        description="folder of facts apart from the rules (what else lies in mcp/facts); an edit is in force within a second",
+    )
     history: Path | None = Field(
         default=None,
         description="folder of this gateway alone that keeps accepted sets, for `policy rollback`",
@@ -81,6 +85,8 @@ class Policy(Closed):
             raise ValueError("give one of `folder`, `bundle` and `server`")
         if self.require_signed is not None and self.bundle is None and self.server is None:
             raise ValueError("`require_signed` needs `bundle` or `server`: a folder is not signed")
+        if self.require_signed is not None and self.facts is not None:
+            raise ValueError("`facts` is a folder, which is not signed: with `require_signed` they belong into the bundle")
         if self.server is not None and self.history is None:
             raise ValueError("`server` needs `history`: the folder that keeps what it served")
         return self

@@ -138,3 +138,15 @@ def test_written_bundle_replaces_the_old_one_at_once_and_leaves_nothing_beside_i
     assert ran(root, "-o", target).exit_code == 0
     assert [path.name for path in target.parent.iterdir()] == ["b.tar.gz"]
     assert bundle.read(target.read_bytes()).signatures is None
+
+
+def test_bundle_without_facts_holds_all_else_and_leaves_their_root_to_another(root: Path, key: Path, tmp_path: Path) -> None:
+    told = built(root, tmp_path / "b.tar.gz", key, "--without-facts")
+    made = bundle.read((tmp_path / "b.tar.gz").read_bytes())
+    whole = take(Source(root / "policies", root / "schemas"), tmp_path / "copy").texts
+    assert made.files == {name: text for name, text in whole.items() if not name.startswith("mcp/facts/")}
+    assert json.loads(made.manifest or b"") == {
+        "revision": told["revision"],
+        "roots": ["mcp/authz", "mcp/canaries", "mcp/lib", "mcp/org", "mcp/servers"],
+    }
+    assert opa_takes(tmp_path / "b.tar.gz", key) == ""

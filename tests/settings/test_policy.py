@@ -102,3 +102,12 @@ def test_bundle_of_a_server_lies_in_the_history(tmp_path: Path) -> None:
     settings = read(tmp_path, "policy: {history: h, server: {url: 'https://bundles.example.com/b.tar.gz'}}")
     assert policy.policy_source(settings).folder == tmp_path / "h/served.tar.gz"
     assert policy.feed(settings) is not None
+
+
+def test_facts_that_nobody_signed_do_not_stand_beside_what_must_be_signed(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        read(tmp_path, "policy: {bundle: b.tar.gz, facts: f, require_signed: {keys: [{id: a, file: a.pem}]}}")
+    assert str(raised.value) == (
+        f"{tmp_path}/gateway.yaml: policy: `facts` is a folder, which is not signed: "
+        "with `require_signed` they belong into the bundle"
+    )

@@ -137,7 +137,8 @@ class PolicySetDecider:
             problem = "the policies are no longer watched: an internal error, see the log"
         else:
             problem = ""
-        pinned = self._pin.revision if self._pin is not None and self._pin.revision == self.revision else None
+        rules = current.built.rules if current is not None else None
+        pinned = self._pin.revision if self._pin is not None and self._pin.revision == rules else None
         return PolicyStatus(self.revision, self._since_s, problem, canaries, self._restarts, self._rejection, pinned)
 
     @property
@@ -193,8 +194,8 @@ class PolicySetDecider:
             return copy
         kept = await asyncio.to_thread(self._history.pinned_bundle, self._pin)
         copy = await policyset.copied(replace(self._source, folder=kept), folder)
-        if copy.revision != self._pin.revision:
-            raise PolicyRejected((Finding(str(kept), 0, f"is revision {copy.revision}, kept as {self._pin.revision}"),))
+        if copy.rules != self._pin.revision:
+            raise PolicyRejected((Finding(str(kept), 0, f"is revision {copy.rules}, kept as {self._pin.revision}"),))
         return copy
 
     async def _keep(self, copy: Snapshot) -> None:

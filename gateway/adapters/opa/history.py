@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from gateway.adapters.opa.findings import Finding, PolicyRejected
-from gateway.adapters.opa.snapshot import Snapshot
+from gateway.adapters.opa.snapshot import FACTS, Snapshot
 from gateway.policy import bundle
 
 T = TypeVar("T")
@@ -98,15 +98,15 @@ class History:
             return
         index = self.index()
         kept = list(index.kept)
-        if not pinned or all(one.revision != copy.revision for one in kept):
+        if not pinned or all(one.revision != copy.rules for one in kept):
             signed_s = copy.signed.signed_s if copy.signed is not None else None
-            entry = Kept(copy.revision, f"{hashlib.sha256(copy.revision.encode()).hexdigest()[:32]}.tar.gz", now_s, signed_s)
+            entry = Kept(copy.rules, f"{hashlib.sha256(copy.rules.encode()).hexdigest()[:32]}.tar.gz", now_s, signed_s)
             self._write(entry.file, copy.packed or bundle.pack(_with_manifest(copy)))
-            kept = [one for one in kept if one.revision != copy.revision] + [entry]
+            kept = [one for one in kept if one.revision != copy.rules] + [entry]
         times_s = [each for each in (index.newest_signed_s, copy.signed.signed_s if copy.signed else None) if each is not None]
         dropped = kept[: -self.keep] if len(kept) > self.keep else []
-        staying = [one for one in kept if one not in dropped or one.revision == copy.revision]
-        new = Index(tuple(staying), copy.revision, max(times_s, default=None), now_s)
+        staying = [one for one in kept if one not in dropped or one.revision == copy.rules]
+        new = Index(tuple(staying), copy.rules, max(times_s, default=None), now_s)
         self._write(INDEX, msgspec.json.encode(new))
         for one in dropped:
             if one not in staying:
@@ -147,7 +147,9 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def _with_manifest(copy: Snapshot) -> dict[str, bytes]:
     """A folder's set as a bundle, which has the revision of the folder."""
-    return {**copy.texts, bundle.MANIFEST: msgspec.json.encode({"revision": copy.revision, "roots": [bundle.ROOT]})}
+    apart = copy.rules != copy.revision
+    texts = {name: text for name, text in copy.texts.items() if not apart or not name.startswith(FACTS)}
+    return {**texts, bundle.MANIFEST: msgspec.json.encode({"revision": copy.rules, "roots": [bundle.ROOT]})}
 
 
 def _private(path: str, flags: int) -> int:

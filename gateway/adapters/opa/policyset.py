@@ -36,6 +36,7 @@ class Built:
     canaries: tuple[Canary, ...]
     folder: Path  # private: snapshot, bundle and socket
     signed: Signed | None
+    rules: str  # revision without facts that came apart
     extractions: Extractions
 
 
@@ -57,7 +58,7 @@ async def build(binary: str, copy: Snapshot, folder: Path) -> Built:
     if isinstance(bundle, BaseException):
         raise bundle
     declared = await asyncio.to_thread(_extractions, copy)
-    return Built(copy.revision, copy.digest, bundle, canaries, folder, copy.signed, declared)
+    return Built(copy.revision, copy.digest, bundle, canaries, folder, copy.signed, copy.rules, declared)
 
 
 def _extractions(copy: Snapshot) -> Extractions:

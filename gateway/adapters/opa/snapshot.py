@@ -22,6 +22,7 @@ from gateway.policy.bundle_signature import Signed, Trust, verified
 MAX_FILES = 10_000  # far beyond any policy set: somebody named the wrong folder
 MAX_FILE_BYTES = 32 * 1024 * 1024
 DATA_NAMES = frozenset({"data.json", "data.yaml", "data.yml"})
+FACTS = "mcp/facts/"
 DATA_KINDS = frozenset({".json", ".yaml", ".yml"})
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
@@ -37,6 +38,7 @@ class Source:
     capabilities: Path | None = None  # a file; None: everything that OPA can do
     canaries: Path | None = None  # a file; None: mcp/canaries/data.json in `folder`
     trust: Trust | None = None  # None: nothing need be signed
+    facts: Path | None = None  # a folder: what lies under mcp/facts, rolled out apart; None: the set brings its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Snapshot:
     digest: str  # of everything, checks included
     signed: Signed | None = None
     packed: bytes | None = None  # the bundle that it came as
+    rules: str = ""  # the revision without facts that came apart; otherwise the same
 
     def schema(self, name: str) -> bytes | None:
         """The schema called `name`; None: there is none."""
@@ -63,7 +66,7 @@ class Snapshot:
 def stamp(source: Source) -> Stamp:
     """The state of the files now. Unreadable ones are left out; the copy will name them."""
     told = []
-    for root in (source.folder, source.schemas, source.capabilities, source.canaries):
+    for root in (source.folder, source.schemas, source.capabilities, source.canaries, source.facts):
         for path in _files(root, whole=False) if root else ():
             try:
                 status = path.stat()
@@ -76,6 +79,10 @@ def stamp(source: Source) -> Stamp:
 def take(source: Source, into: Path) -> Snapshot:
     """Copy `source` below `into` (private, empty). Raises `PolicyRejected`."""
     texts, label, signed, packed = _policies(source)
+    rules = bundle.revision(label, _hash(texts))
+    if source.facts is not None:
+        label = None if label == _hash(texts) else label  # a name that says nothing beside the hash of rules and facts
+        texts = texts | _facts(source.facts, texts)
     _refuse_missing(source.schemas, "schemas")
     for name, text in texts.items():
         _write(into / "policies" / name, text)
@@ -97,8 +104,29 @@ def take(source: Source, into: Path) -> Snapshot:
         checks["canaries"] = _read(source.canaries)
         _write(canaries, checks["canaries"])
     return Snapshot(
-        into / "policies", schemas, capabilities, canaries, tuple(texts), texts, revision, _hash(checks), signed, packed
+        into / "policies",
+        schemas,
+        capabilities,
+        canaries,
+        tuple(texts),
+        texts,
+        revision,
+        _hash(checks),
+        signed,
+        packed,
+        rules if source.facts is not None else revision,
     )
+
+
+def _facts(folder: Path, rules: dict[str, bytes]) -> dict[str, bytes]:
+    """The facts in a folder of their own, as they will lie in the set."""
+    if own := sorted(name for name in rules if name.startswith(FACTS)):
+        twice = "the set brings facts of its own, and policy.facts names others: build it with `policy build --without-facts`"
+        raise PolicyRejected(tuple(Finding(name, 0, twice) for name in own))
+    _refuse_missing(folder, "facts")
+    texts = {FACTS + name: text for name, text in _contents(folder)}
+    _refuse_stray([name for name in texts if Path(name).name not in DATA_NAMES])
+    return texts
 
 
 def _policies(source: Source) -> tuple[dict[str, bytes], str | None, Signed | None, bytes | None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -78,7 +79,8 @@ def test_nothing_unsigned_changed_or_signed_by_another_is_loaded(policies: Path,
         ({"keyid": None}, {"keyid": "k2"}, {"extra": b"# more\n"}, {"age_s": 100.0}, {"age_s": -100.0})
     ):
         write(files, wanted.folder, **more)  # type: ignore[arg-type]
-        reasons.append(reason(source(policies, max_age_s=50), tmp_path / f"copy{number}"))
+        said = reason(source(policies, max_age_s=50), tmp_path / f"copy{number}")
+        reasons.append(re.sub(r"10\d s ago", "100 s ago", said))  # by the clock of a busy machine
     assert reasons == [
         "the bundle is not signed, and policy.require_signed is set",
         "the bundle is signed with a key that policy.require_signed does not know",
