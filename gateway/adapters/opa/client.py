@@ -26,7 +26,7 @@ class Limits:
     connections: int = 16
     max_document_bytes: int = 4 * 1024 * 1024  # OPA's own decoding limit is set to the same
     max_answer_bytes: int = 8 * 1024 * 1024
-    background: bool = False  # its OPA takes one processor at most, and only what nobody else wants of it
+    background: bool = False  # its OPA takes one processor at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Runs a program that dies with its parent, however the parent dies. As a script: `leash.py <parent pid> [--lowest] <program> …`.
+"""Runs a program that dies with its parent, however the parent dies. Run as a script: `leash.py <parent pid> <program> …`.
 
 On Linux the kernel keeps the promise (PR_SET_PDEATHSIG survives exec): nothing of this script remains in memory. Elsewhere it
 stays as a small watcher, and the program is killed when the watcher's standard input, which the parent holds, ends.
@@ -13,8 +13,6 @@ import sys
 import threading
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
-LOWEST = "--lowest"  # priority: it runs when nobody else wants to
-LOWEST_NICENESS = 19
 
 
 def bound(parent: int, program: list[str]) -> None:
@@ -43,9 +41,6 @@ def watched(program: list[str]) -> int:
 
 def main() -> None:
     parent, program = int(sys.argv[1]), sys.argv[2:]
-    if program[0] == LOWEST:
-        program = program[1:]
-        os.nice(LOWEST_NICENESS)
     if sys.platform == "linux":
         bound(parent, program)
     sys.exit(watched(program))

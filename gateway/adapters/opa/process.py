@@ -47,10 +47,6 @@ class Launch:
         """What Go's runtime is told."""
         return {"GOGC": GOGC, **({"GOMAXPROCS": "1"} if self.limits.background else {})}
 
-    def manners(self) -> list[str]:
-        """How the leash has it behave."""
-        return [leash.LOWEST] if self.limits.background else []
-
     def arguments(self) -> list[str]:
         decoding = f"server.decoding.max_length={self.limits.max_document_bytes}"
         return [
@@ -135,9 +131,7 @@ class OpaProcess:
 
     async def _start_once(self) -> None:
         self._launch.socket_path.unlink(missing_ok=True)
-        own = str(os.getpid())
-        command = [sys.executable, "-I", "-S", leash.__file__, own, *self._launch.manners(), self._launch.binary]
-        command += self._launch.arguments()
+        command = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), self._launch.binary, *self._launch.arguments()]
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *command,

@@ -227,7 +227,8 @@ def test_a_caller_cannot_choose_by_its_arguments_whether_it_is_compared(opa: str
     async def main() -> None:
         async with shadowing(opa, policies, Budget(share=0.5)) as pair:
             verdict = await pair.decider.live.decide(document("crm"))
-            forged = document("crm", "f" * 32).replace(b'"x1"', b'"\\"exchange\\":{\\"decision_id\\":\\"0000"')
+            arguments = b'"arguments":{"exchange":{"decision_id":"' + b"0" * 32 + b'"}}'
+            forged = document("crm", "f" * 32).replace(b'{"input":{', b'{"input":{' + arguments + b",")
             pair.shadow.offer(forged, verdict)
             pair.shadow.offer(document("crm", "0" * 32), verdict)
             await until(lambda: pair.outcomes == {"same": 1})  # the second one, and not the first
