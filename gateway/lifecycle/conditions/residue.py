@@ -132,13 +132,27 @@ def _body(
     said = [(_literal(expression, known, support, depth), bool(expression.get("negated"))) for expression in tests]
     whole = (terms.filled(term, known) for name, term in known.items() if name not in (given or {}))
     said += [(_given(part), False) for term in whole for part in terms.needed(term)]
+    said += [(_given(part), False) for expression in tests for part in _hoisted(expression, known)]
     literals = []
     for at, (literal, denied) in enumerate(said):
         elsewhere = {name for other, (each, _) in enumerate(said) if other != at for name in _variables(each)}
         own = denied and any(True for _ in _variables(literal)) and elsewhere.isdisjoint(_variables(literal))
-        part = Some(literal) if own else literal
+        part = (_one_of(literal) or Some(literal)) if own else literal
         literals.append(negated(part) if denied else part)
     return known, both(_grouped(_without_implied(literals)))
+
+
+def _hoisted(expression: JsonObject, known: Mapping[str, JsonObject]) -> Iterator[JsonObject]:
+    """What a negated call names must be there: in `not input.arguments.n > 2` OPA looks it up before the `not`, and an absent one
+    makes the whole undefined. It writes a negation that means otherwise as a rule of its own. `==` looks its operands up itself.
+    """
+    called = _call(expression)
+    if called is None or not expression.get("negated"):
+        return
+    for operand in called[1]:
+        whole = terms.filled(operand, known)
+        if not (called[0] in ("eq", "equal") and terms.kind(whole) == "ref"):
+            yield from terms.needed(whole)
 
 
 def _definition(operator: str, given: list[JsonObject], known: Mapping[str, JsonObject]) -> tuple[str, JsonObject] | None:
@@ -172,7 +186,7 @@ def _literal(expression: JsonObject, known: Mapping[str, JsonObject], support: S
     if "with" in expression or (called is not None and called[0].startswith("data.")):
         return Opaque(_written(expression))
     if called is not None:
-        return _membership(called[0], tuple(terms.filled(term, known) for term in called[1]))
+        return _test(called[0], tuple(terms.filled(term, known) for term in called[1]))
     term = expression.get("terms")
     if not isinstance(term, dict) or terms.kind(term) in ("", "number", "string", "null"):
         return Opaque(_written(expression))
@@ -222,17 +236,12 @@ def _given(term: JsonObject) -> Formula:
     return FALSE if term == terms.UNDEFINED else Test("given", (term,))
 
 
-def _membership(operator: str, given: tuple[JsonObject, ...]) -> Formula:
-    """`"a" = input.xs[_]` says the same as `"a" in input.xs`."""
+def _test(operator: str, given: tuple[JsonObject, ...]) -> Formula:
     if terms.UNDEFINED in given:
         return FALSE
-    if operator in ("eq", "equal") and len(given) == 2:
-        for one, other in ((given[0], given[1]), (given[1], given[0])):
-            listed = terms.parts(other)
-            if terms.constant(one) and terms.kind(other) == "ref" and len(listed) > 1 and terms.kind(listed[-1]) == "var":
-                whole: JsonObject = {"type": "ref", "value": [*listed[:-1]]}
-                if not any(True for _ in terms.variables(whole)):
-                    return Test("internal.member_2", (one, whole))
+    if len(given) == terms.OPERANDS.get(operator, -2) + 1:  # OPA writes what a call gives as its last operand
+        call: JsonObject = {"type": "call", "value": [_reference(operator), *given[:-1]]}
+        return _test("eq", (call, given[-1]))
     return Test("eq" if operator in ("equal", "assign") else operator, given)
 
 
@@ -270,16 +279,19 @@ def _grouped(literals: list[Formula]) -> Iterator[Formula]:
 
 
 def _one_of(literal: Formula) -> Formula | None:
-    """`some x in input.xs; x in {"a", "b"}` is `"a" in input.xs` or `"b" in input.xs`."""
-    if not isinstance(literal, Test) or literal.op != "internal.member_2" or not literal.holds:
+    """What is said of some element and of it alone: `input.xs[_] in {"a", "b"}` is `"a" in input.xs` or `"b" in input.xs`."""
+    if not isinstance(literal, Test) or literal.op not in ("eq", "internal.member_2") or not literal.holds:
         return None
     one, many = literal.terms
+    if literal.op == "eq":
+        one, many = (many, one) if terms.constant(one) else (one, many)
     steps = terms.parts(one)
     whole: JsonObject = {"type": "ref", "value": [*steps[:-1]]}
     listed = terms.kind(one) == "ref" and terms.kind(steps[-1]) == "var" and terms.path(whole) is not None
-    if not listed or terms.kind(many) not in ("set", "array") or not terms.constant(many):
+    if not listed or not terms.constant(many) or (literal.op != "eq" and terms.kind(many) not in ("set", "array")):
         return None
-    return either(Test("internal.member_2", (each, whole)) for each in terms.parts(many))
+    meant = [many] if literal.op == "eq" else terms.parts(many)
+    return either(Test("internal.member_2", (each, whole)) for each in meant)
 
 
 def _variables(literal: Formula) -> Iterator[str]:

@@ -9,6 +9,13 @@ from gateway.model import Json, JsonObject
 UNDEFINED: JsonObject = {"type": "undefined"}
 CONSTANTS = frozenset({"null", "boolean", "number", "string"})
 TOTAL_CALLS = frozenset({"object.get", "object.union", "sprintf", "json.marshal"})  # defined whatever was sent
+OPERANDS = {
+    **dict.fromkeys(("abs", "ceil", "count", "floor", "lower", "max", "min", "round", "sum", "type_name", "upper"), 1),
+    **dict.fromkeys(("concat", "indexof", "object.union", "split", "sprintf", "trim", "trim_prefix", "trim_suffix"), 2),
+    **dict.fromkeys(("div", "minus", "mul", "plus", "rem"), 2),
+    **dict.fromkeys(("object.get", "replace", "substring"), 3),
+    **dict.fromkeys(("time.clock", "time.date", "time.weekday"), 1),
+}  # of calls whose value is often compared
 ALWAYS_THERE = frozenset(
     {
         ("arguments",),

@@ -24,6 +24,10 @@ UNKNOWNS = ("input.arguments", "input.extracted", "input.context.time_ns", "inpu
 REFUSED_WHEN = {
     "a value": ('input.arguments.to == "all"', 'arguments.to is "all"'),
     "a value that is not there counts": ("not _ok\n}\n_ok if {\n\tinput.arguments.n < 5", "arguments.n is not below 5"),
+    "what a negation looks up first": (
+        "not input.arguments.n > 2",
+        "arguments.n is not above 2 and arguments.n is given",
+    ),
     "one of several": ('input.arguments.env in {"b", "a"}', 'arguments.env is one of "a", "b"'),
     "a group": ('not "release" in input.subject.groups', "not group release"),
     "one of the subject's groups": (
@@ -42,6 +46,8 @@ REFUSED_WHEN = {
         'some to in input.arguments.to\n\tnot endswith(to, "@example.com")',
         'some arguments.to does not end with "@example.com"',
     ),
+    "an element that is not something": ('some to in input.arguments.to\n\tnot to == "x"', 'some arguments.to is not "x"'),
+    "a call's value": ("count(input.arguments.to) == 3", "the number of arguments.to is 3"),
     "the same element twice": (
         'some to in input.arguments.to\n\tendswith(to.a, "x")\n\tto.b > 3',
         'some arguments.to.a ends with "x" and some arguments.to.b is above 3',
