@@ -106,7 +106,9 @@ def rotate_key(
     id: Id,
     successor: Annotated[str, typer.Argument(help="letters and digits that name the key that follows it")],
     overlap: Annotated[str, typer.Option("--overlap", help="how long the old one still counts: 7d, 12h, or a time")] = "7d",
-    expires: Annotated[str | None, typer.Option("--expires", help="when the new one ends; default: never")] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="when the new one ends; default: as long as the old one was made for")
+    ] = None,
     settings: SettingsOption = None,
     file: FileOption = None,
     as_json: Json = False,
@@ -124,8 +126,9 @@ def rotate_key(
         old = _standing(records, id, now)
         end = _until(overlap, now)
         ending = msgspec.structs.replace(old, expires=end if old.expires is None else min(end, old.expires))
+        as_long = None if old.expires is None or old.created is None else now + (old.expires - old.created)
         fresh = msgspec.structs.replace(
-            old, id=successor, sha256=digest, created=now, expires=None if expires is None else _until(expires, now)
+            old, id=successor, sha256=digest, created=now, expires=as_long if expires is None else _until(expires, now)
         )
         made.append(fresh)
         return _added(tuple(ending if each.id == id else each for each in records), fresh, known)
@@ -246,9 +249,13 @@ def _until(said: str, now: datetime) -> datetime:
         time = now.replace(tzinfo=None)
     if time.tzinfo is None:
         raise _Refused("a time is said as 90d, 12h, 30m or 2w from now, or with its zone: 2030-01-31T00:00:00Z")
+    try:
+        time = time.astimezone(UTC)
+    except OverflowError:
+        raise _Refused("this time is too far away") from None
     if time <= now:
         raise _Refused("this time has passed")
-    return time.astimezone(UTC)
+    return time
 
 
 def _read(written: dict[str, object]) -> KeyRecord:

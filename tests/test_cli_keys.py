@@ -116,6 +116,12 @@ def test_a_rotated_key_has_a_successor_with_its_rights_and_both_count_for_a_whil
     assert len(hashes) == 2
 
 
+def test_a_successor_lasts_as_long_as_its_key_was_made_for(folder: Path) -> None:
+    _done("create", "ci", "--expires", "90d")
+    _done("rotate", "ci", "ci2")
+    assert [_until(each) for each in _listed().values()] == [timedelta(days=7), timedelta(days=90)]
+
+
 def test_an_overlap_never_makes_a_key_last_longer() -> None:
     _done("create", "ci", "--expires", "1h")
     _done("rotate", "ci", "ci2", "--overlap", "7d")
@@ -147,6 +153,7 @@ def test_an_id_is_never_used_again(state: str) -> None:
             "a time is said as 90d, 12h, 30m or 2w from now, or with its zone: 2030-01-31T00:00:00Z",
         ),
         (("create", "ci", "--expires", "2020-01-31T00:00:00Z"), "this time has passed"),
+        (("create", "ci", "--expires", "9999-12-31T23:59:59-23:59"), "this time is too far away"),
         (("create", "ci", "--type", "robot"), "--type must be `workload` or `user`"),
         (("create", "ci", "--type", "user", "--names-users"), "only a workload may be trusted to name users"),
         (

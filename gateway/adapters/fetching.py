@@ -71,19 +71,26 @@ class Fetcher:
                 self._client.stream(method, url, headers=sent, data=None if form is None else dict(form)) as response,
             ):
                 if response.status_code != 200:
-                    raise SourceFailed(f"{url}: HTTP {response.status_code}", status=response.status_code)
+                    raise SourceFailed(f"{named(url)}: HTTP {response.status_code}", status=response.status_code)
                 if response.headers.get("content-encoding", "identity") != "identity":  # a small bomb unpacks to a huge document
-                    raise SourceFailed(f"{url}: an encoded answer, which was not asked for", status=200)
+                    raise SourceFailed(f"{named(url)}: an encoded answer, which was not asked for", status=200)
                 body = bytearray()
                 async for chunk in response.aiter_raw():
                     body += chunk
                     if len(body) > max_bytes:
-                        raise SourceFailed(f"{url}: larger than {max_bytes} bytes", status=200)
+                        raise SourceFailed(f"{named(url)}: larger than {max_bytes} bytes", status=200)
                 return Document(bytes(body), max_age_s(response.headers.get("cache-control")), response.headers.get("date"))
         except TimeoutError as error:
-            raise SourceFailed(f"{url}: no answer within {self._timeout_s:g} s") from error
+            raise SourceFailed(f"{named(url)}: no answer within {self._timeout_s:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise SourceFailed(f"{url}: {type(error).__name__}{_tls_reason(error)}") from None  # its text may quote what was sent
+            raise SourceFailed(
+                f"{named(url)}: {type(error).__name__}{_tls_reason(error)}"
+            ) from None  # its text may quote what was sent
+
+
+def named(url: str) -> str:
+    """The URL as it may be told: a query may hold a secret."""
+    return url.partition("?")[0]
 
 
 def max_age_s(cache_control: str | None) -> float | None:

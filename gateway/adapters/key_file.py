@@ -78,25 +78,44 @@ def edit(path: Path, change: Callable[[Records], Records]) -> None:
     """
     place = Path(os.path.realpath(path))
     try:
-        with _locked(place):
+        owner = _owner(place)
+        with _locked(place, owner):
             before = load(place).records if place.exists() else ()
-            _replace(place, text(change(before)).encode())
+            _replace(place, text(change(before)).encode(), owner)
     except OSError as error:
         raise KeyFileFailed(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def _owner(path: Path) -> tuple[int, int]:
+    """User and group whose the file is and stays; a new one is its folder's, so that root can make it for the gateway.
+
+    Raises `KeyFileFailed` for who is neither: in a file of somebody else's a revoked key would stay good, since the gateway
+    could not read it.
+    """
+    if path.exists() and not path.is_file():
+        raise KeyFileFailed(f"{path}: not a regular file")
+    found = (path if path.exists() else path.parent).stat()
+    if os.geteuid() == 0:
+        return found.st_uid, found.st_gid
+    if path.exists() and found.st_uid != os.geteuid():
+        raise KeyFileFailed(f"{path}: belongs to another user (uid {found.st_uid}): run this as that user")
+    return os.geteuid(), found.st_gid if path.exists() else os.getegid()
+
+
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, owner: tuple[int, int]) -> Iterator[None]:
     """One writer at a time. The lock is a file beside it: the file itself is replaced while the lock is held."""
     lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
+        if os.geteuid() == 0:
+            os.fchown(lock, *owner)
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes, owner: tuple[int, int]) -> None:
     """Whole or not at all, also in a power cut; owner and readers stay as they were."""
     before = path.stat() if path.exists() else None
     fresh = path.with_name(f".{path.name}.new")
@@ -105,10 +124,9 @@ def _replace(path: Path, content: bytes) -> None:
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if owner != (os.geteuid(), os.getegid()):
+                os.fchown(file.fileno(), *owner)
             if before is not None:
-                if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-                    with contextlib.suppress(PermissionError):
-                        os.fchown(file.fileno(), before.st_uid, before.st_gid)
                 os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode) & 0o644 | 0o600)
             file.write(content)
             file.flush()

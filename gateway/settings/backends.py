@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from gateway.identity.issuer_metadata import loopback
 from gateway.identity.outbound import why_not_forwarded
 from gateway.settings.base import Closed, Count, Seconds, Secret, Sha256
 from gateway.settings.credentials import Assertion, AssertionCredential, Credential, HeaderName, StaticSecret
@@ -43,6 +45,7 @@ class Backend(Closed):
         default=False, description="it keeps nothing per session: one session or process may serve every subject"
     )
     credential: Credential | None = Field(default=None, description="as whom the gateway comes to it; default: as nobody")
+    allow_plain_http: bool = Field(default=False, description="send credentials over plain http, beyond loopback too")
     assertion: Assertion | None = Field(
         default=None,
         description="signed beside the credential: the backend can verify who asks, and that it was decided",
@@ -101,6 +104,16 @@ class Backend(Closed):
     def one_transport(self) -> "Backend":
         if (self.url is None) == (self.command is None):
             raise ValueError("name exactly one of `url` (Streamable HTTP) and `command` (stdio)")
+        return self
+
+    @model_validator(mode="after")
+    def nothing_in_clear(self) -> "Backend":
+        parts = urlsplit(self.url or "")
+        if parts.username is not None:
+            raise ValueError("url: a password does not belong there: write `credential`")
+        shown = self.credential is not None or self.assertion is not None
+        if shown and parts.scheme == "http" and not loopback(parts.hostname or "") and not self.allow_plain_http:
+            raise ValueError("a credential would cross the network in clear: use https, or say `allow_plain_http: true`")
         return self
 
     @model_validator(mode="after")

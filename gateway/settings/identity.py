@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.identity.issuer_metadata import loopback
+from gateway.identity.outbound import why_not_forwarded
 from gateway.settings.base import Closed, Count, Seconds, Secret, Sha256, SurfaceName
+from gateway.settings.credentials import HeaderName
 
 
 class ApiKey(Closed):
@@ -15,7 +17,9 @@ class ApiKey(Closed):
 
     id: str = Field(pattern=r"^[A-Za-z0-9]{1,32}$", description="names the key; the part of it that is not secret")
     sha256: Sha256 = Field(description="SHA-256 (hex) of the secret; `mcp-gateway keys create` prints both")
-    subject: str = Field(description="who the key is: the subject's id")
+    subject: str = Field(
+        min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f\x7f]+$", description="who the key is: the subject's id"
+    )
     type: Literal["user", "workload"] = Field(default="workload", description="what the subject is")
     owner: str = Field(default="", description="who answers for it; policies do not see this")
     groups: tuple[str, ...] = Field(default=(), description="groups of the subject")
@@ -169,9 +173,16 @@ class IdentitySettings(Closed):
         " *.pem; the newest signs, all are published. Default: a key that ends with the process",
     )
     mtls: Mtls | None = Field(default=None, description="workloads known by their client certificate alone")
-    end_user_header: str = Field(
+    end_user_header: HeaderName = Field(
         default="X-End-User", description="header in which a trusted workload names its end user (Arcade: Arcade-User-ID)"
     )
+
+    @field_validator("end_user_header")
+    @classmethod
+    def of_its_own(cls, name: str) -> str:
+        if (why := why_not_forwarded(name)) is not None:
+            raise ValueError(f"no user can be named in {name}: {why}")
+        return name
 
     def ways(self) -> bool:
         """Whether there is any way to authenticate."""

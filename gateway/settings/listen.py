@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gateway.settings.base import LOOPBACK, Closed, Count, Seconds
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+WIDEST_PROXIES = {4: 8, 6: 16}  # bits of the widest network of proxies: 10.0.0.0/8, fd00::/16
 
 
 def _base_url(url: str) -> str:
@@ -41,8 +42,8 @@ def _proxy_network(text: str) -> str:
         network = ipaddress.ip_network(text)
     except ValueError as error:
         raise ValueError(f"no address or network: {error}") from error
-    if network.prefixlen == 0:
-        raise ValueError("names every address there is, so anybody could say anything: name the proxies")
+    if network.prefixlen < WIDEST_PROXIES[network.version]:
+        raise ValueError("names too many addresses, so anybody could say anything: name the proxies")
     return str(network)
 
 

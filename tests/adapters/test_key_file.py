@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import stat
+import tempfile
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from gateway.adapters.key_file import KeyChange, KeyFileFailed, Records, WatchedKeyFile, edit, load
 from gateway.identity.key_file import Difference, KeyRecord, tombstone
 
+NOBODY = 65534
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 
@@ -54,6 +57,57 @@ def test_readers_whom_the_operator_let_in_stay(tmp_path: Path) -> None:
     path.chmod(0o640)
     edit(path, _adding("cd"))
     assert (_ids(path), stat.S_IMODE(path.stat().st_mode)) == (["ci", "cd"], 0o640)
+
+
+@contextmanager
+def _as_nobody() -> Iterator[None]:
+    group = os.getegid()
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+
+
+@pytest.fixture
+def nobody_s() -> Iterator[Path]:
+    """A folder of another user's, which everybody reaches. Only root can make one."""
+    if os.geteuid() != 0:
+        pytest.skip("another user's files can be made by root only")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chown(folder, NOBODY, NOBODY)
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+def test_what_root_changes_stays_its_owners(nobody_s: Path) -> None:
+    path = nobody_s / "keys.jsonl"
+    edit(path, _adding("ci"))
+    edit(path, _adding("cd"))
+    owners = {each.name: (each.stat().st_uid, each.stat().st_gid) for each in nobody_s.iterdir()}
+    assert owners == {"keys.jsonl": (NOBODY, NOBODY), "keys.jsonl.lock": (NOBODY, NOBODY)}
+    with _as_nobody():
+        edit(path, _adding("ce"))  # its owner goes on, with a lock that root made
+    assert _ids(path) == ["ci", "cd", "ce"]
+
+
+def test_nobody_revokes_in_a_file_that_its_owner_could_then_not_read(nobody_s: Path) -> None:
+    path = nobody_s / "keys.jsonl"
+    edit(path, _adding("ci"))
+    os.chown(path, 12345, 12345)
+    with _as_nobody(), pytest.raises(KeyFileFailed) as raised:
+        edit(path, lambda records: ())
+    assert str(raised.value) == f"{path}: belongs to another user (uid 12345): run this as that user"
+    assert _ids(path) == ["ci"]
+
+
+def test_what_is_no_file_gets_no_lock_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    with pytest.raises(KeyFileFailed, match="not a regular file"):
+        edit(tmp_path / "keys", _adding("ci"))
+    assert [each.name for each in tmp_path.iterdir()] == ["keys"]
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])

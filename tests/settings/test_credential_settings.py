@@ -52,6 +52,11 @@ SCOPES = {"type": "client_credentials", "issuer": ISSUER}
     ("backend", "said"),
     [
         pytest.param(
+            {"url": "http://crm.example.com/mcp", "credential": {"env": "CRM"}},
+            "backends.crm: a credential would cross the network in clear: use https, or say `allow_plain_http: true`",
+            id="in_clear",
+        ),
+        pytest.param(
             {"credential": "s3cret"},
             "backends.crm.credential: a secret is never written here: name its place, as in `credential: {env: NAME}`",
             id="the_secret_itself",

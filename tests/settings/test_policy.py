@@ -35,7 +35,9 @@ def test_bundle_and_the_keys_that_sign_it_are_found_beside_the_settings(tmp_path
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     (tmp_path / "a.pem").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     settings = read(
-        tmp_path, "policy: {bundle: b.tar.gz, require_signed: {keys: [{id: a, file: a.pem, revoked: true}], max_age_s: 9}}"
+        tmp_path,
+        "policy: {bundle: b.tar.gz, require_signed: {keys: [{id: a, file: a.pem, revoked: true}], max_age_s: 9}}\n"
+        "opa: {binary: sh}",
     )
     source = policy.policy_source(settings)
     assert source.trust is not None

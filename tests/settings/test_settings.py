@@ -99,8 +99,28 @@ def test_a_variable_overrides_one_setting(tmp_path: Path) -> None:
         ),
         pytest.param(
             GOOD + "listen: {trusted_proxies: [0.0.0.0/0]}",
-            "listen.trusted_proxies.0: names every address there is, so anybody could say anything: name the proxies",
+            "listen.trusted_proxies.0: names too many addresses, so anybody could say anything: name the proxies",
             id="every_proxy",
+        ),
+        pytest.param(
+            GOOD + "listen: {trusted_proxies: [0.0.0.0/1]}",
+            "listen.trusted_proxies.0: names too many addresses, so anybody could say anything: name the proxies",
+            id="half_of_all_proxies",
+        ),
+        pytest.param(
+            GOOD + "  end_user_header: Authorization",
+            "identity.end_user_header: no user can be named in Authorization: the client's credentials stay with the gateway",
+            id="user_in_a_header_of_another_kind",
+        ),
+        pytest.param(
+            GOOD.replace("http://127.0.0.1:1/mcp", "http://u:p@127.0.0.1:1/mcp"),
+            "backends.crm: url: a password does not belong there: write `credential`",
+            id="password_in_a_url",
+        ),
+        pytest.param(
+            GOOD.replace("subject: ci", 'subject: "a\\x1fb"'),
+            "identity.api_keys.0.subject: String should match pattern '^[^\\x00-\\x1f\\x7f]+$'",
+            id="control_characters_in_a_subject",
         ),
         pytest.param(
             GOOD + "listen: {trusted_proxies: [proxy.internal]}",
