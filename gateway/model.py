@@ -61,14 +61,15 @@ class Caller:
 
     @property
     def key(self) -> str:
-        """Names the subject, how it was authenticated, and its agent: what one caller obtained is never another's.
+        """Names the subject, how it was authenticated, its agent and who acts for it: what one obtained is never another's.
 
-        A user whom a workload merely names shares nothing with the same user who came with a token.
+        A user whom a workload merely names shares nothing with the same user who came with a token. Every part says its
+        own length, so no id, whatever characters it has, makes two callers' keys equal.
         """
         subject = self.subject
-        return "\x1f".join(
-            (subject.type, subject.authentication, subject.identity.issuer, subject.identity.id, self.agent_id or "")
-        )
+        own = (subject.type, subject.authentication, subject.identity.issuer, subject.identity.id, self.agent_id)
+        actors = (part for actor in subject.actors for part in (actor.issuer, actor.id))
+        return "".join("-" if part is None else f"{len(part)}:{part}" for part in (*own, *actors))
 
 
 @dataclass(frozen=True, slots=True)

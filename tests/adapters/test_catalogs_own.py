@@ -30,6 +30,10 @@ def who(name: str, *, agent: str | None = "cli", scopes: tuple[str, ...] = ()) -
 ANN, BOB = who("ann"), who("bob")
 
 
+def ann(**more: Any) -> Caller:
+    return replace(ANN, subject=replace(ANN.subject, **more))
+
+
 class Offers:
     """`wiki` lists the same for everybody, `desk` what a table says of whoever asks; it can fail, and be made to wait."""
 
@@ -362,6 +366,10 @@ def test_a_flood_of_new_callers_ends_no_fetch_that_is_under_way() -> None:
         pytest.param(who("ann", agent="other"), id="through another agent"),
         pytest.param(replace(ANN, subject=replace(ANN.subject, identity=Identity("https://other", "ann"))), id="elsewhere"),
         pytest.param(replace(ANN, subject=replace(ANN.subject, authentication="asserted")), id="only asserted"),
+        pytest.param(ann(actors=(Identity(ISSUER, "robot"),)), id="with somebody who acts for her"),
+        pytest.param(ann(groups=("finance",)), id="in another group"),
+        pytest.param(ann(claims={"tenant": "b"}), id="with another claim"),
+        pytest.param(ann(assurance={"acr": "silver"}), id="who logged in otherwise"),
     ],
 )
 def test_what_one_credential_listed_is_not_another_ones(other: Caller) -> None:
@@ -375,6 +383,19 @@ def test_what_one_credential_listed_is_not_another_ones(other: Caller) -> None:
         assert await stage.names(ANN) == ["desk__mail", "wiki__page"]
 
     live(offers, body)
+
+
+def test_a_refreshed_token_of_the_same_rights_finds_the_list_that_was_fetched_with_the_old_one() -> None:
+    offers = Offers(ann=("mail",))
+    old = ann(groups=("a", "b"), claims={"x": 1, "y": {"p": 1, "q": 2}}, assurance={"acr": "gold", "token_issued_ns": 1})
+    new = ann(groups=("b", "a"), claims={"y": {"q": 2, "p": 1}, "x": 1}, assurance={"acr": "gold", "token_issued_ns": 2})
+
+    async def body(stage: Stage) -> None:
+        assert await stage.names(old) == ["desk__mail", "wiki__page"]
+        assert await stage.names(replace(new, token="another", expires_at_s=9e9)) == ["desk__mail", "wiki__page"]
+
+    live(offers, body)
+    assert offers.walks == {"ann": 1}
 
 
 def test_a_change_at_the_backend_reaches_only_the_caller_whose_list_it_changed() -> None:

@@ -15,7 +15,7 @@ from functools import partial
 
 from gateway.adapters.catalogs.changes import KINDS, CatalogChange, difference, same_items, tell_collisions
 from gateway.adapters.catalogs.freshness import FAILING_PAUSE_S, FIRST_RETRY_S, Freshness, Patience
-from gateway.adapters.catalogs.own import Asking, OwnParts, ScopeKey
+from gateway.adapters.catalogs.own import Asking, OwnParts, ScopeKey, scope_key
 from gateway.adapters.catalogs.walking import Walker
 from gateway.adapters.tasks import Tasks
 from gateway.catalog.merge import TYPES, Catalog, Part, refreshed, same_objects, ungranted
@@ -83,7 +83,7 @@ class LiveCatalogs:
         owns = self._own_on[surface]
         if not owns:
             return shared
-        key = _key(caller)
+        key = scope_key(caller)
         parts = tuple(own.part(key) for own in owns)
         place = (surface, key)
         kept = self._own_views.get(place)
@@ -100,7 +100,7 @@ class LiveCatalogs:
     async def full_view(self, surface: str, caller: Caller) -> View:
         owns = self._own_on[surface]
         if owns:
-            key = _key(caller)
+            key = scope_key(caller)
             due = {walk: own for own in owns if (walk := own.wanted(key, caller)) is not None}
             if due:
                 _, late = await asyncio.wait(due, timeout=max(own.wait_s for own in due.values()))
@@ -246,7 +246,3 @@ class LiveCatalogs:
                 said["agent"] = caller.agent_id
         earlier = before.version[:16] if before is not None else ""
         self._on_change(CatalogChange(earlier, now.version[:16], surfaces, kinds, (), said, caller.key))
-
-
-def _key(caller: Caller) -> ScopeKey:
-    return caller.key, frozenset(caller.subject.scopes)

@@ -5,6 +5,8 @@ A fetch that fails costs its scope this backend's items; no other scope's list s
 """
 
 import asyncio
+import hashlib
+import json
 import logging
 import time
 from collections import OrderedDict
@@ -21,12 +23,13 @@ from gateway.model import Caller
 
 log = logging.getLogger("gateway.catalog")
 
-ScopeKey: TypeAlias = tuple[str, frozenset[str]]
-"""An owner and its token's OAuth scopes: with a narrower token the same caller may be shown less."""
+ScopeKey: TypeAlias = tuple[str, frozenset[str], str]
+"""An owner, its token's OAuth scopes, and a digest of what else was verified: with a lesser token one may be shown less."""
 
 Asking: TypeAlias = Callable[[str, Caller], Awaitable[None]]
 """Records that a backend is about to be asked for its lists as this caller. Raises `Unrecorded`; it is not asked then."""
 
+ISSUED = "token_issued_ns"  # of a subject's assurance: another one with every token
 AT_ONCE = 8  # walks of one backend's lists: a thousand callers who come at once are a queue, not a stampede
 AHEAD = 0.8  # of its time, after which a part that is asked for is fetched again while it still counts
 SHORT_WAIT_S = 0.5
@@ -46,6 +49,19 @@ class _Own:
     retry_s: float = FIRST_RETRY_S
     walk: "asyncio.Task[None] | None" = None
     begun_s: float = 0.0  # when `walk` was
+
+
+def scope_key(caller: Caller) -> ScopeKey:
+    """Whose lists these are: of one caller with one set of rights.
+
+    Groups, claims and assurance count since they may change what a token is exchanged for. The token itself does not, nor
+    when it was issued: each refreshed token would be a scope of its own, fetched anew. So a claim by which a backend
+    lists must be one that the gateway keeps (`identity.issuers[].claims`).
+    """
+    subject = caller.subject
+    assurance = {name: value for name, value in subject.assurance.items() if name != ISSUED}
+    rights = json.dumps([sorted(set(subject.groups)), subject.claims, assurance], sort_keys=True)
+    return caller.key, frozenset(subject.scopes), hashlib.sha256(rights.encode()).hexdigest()
 
 
 class OwnParts:
