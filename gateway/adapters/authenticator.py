@@ -2,14 +2,15 @@
 
 Without a credential a caller is anonymous where the surface says so, and refused everywhere else; a credential that was
 sent and does not verify is refused on every surface. Where a token and a client certificate come together, the token names
-the caller. From an address whose logins fail and fail, nothing is verified any more that costs anything to verify.
+the caller. From an address whose logins fail and fail, only what was good before is verified, and a trickle of what may be:
+a stranger behind the same address must not shut out everybody else.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gateway.adapters.certificates import Certificates
 from gateway.adapters.failed_logins import UNCOUNTED, FailedLogins
@@ -31,13 +32,18 @@ OF_THE_PROOF = frozenset({"proof", "proof_replayed"})
 WANTS_DPOP = OF_THE_PROOF | {"bound", "unbound", "proofs_full"}
 
 
+Promise = Literal["known", "likely", "none"]
+"""What a token promises before it is verified: it was good before, or is a key that is only compared · its issuer has a key of
+the name it gives · nothing."""
+
+
 class Method(Protocol):
     """One way to show who one is."""
 
     def recognises(self, token: str) -> bool: ...
 
-    def at_once(self, token: str, *, now_s: float) -> bool:
-        """Whether verifying `token` takes no signature and no question to an issuer: a key, or one verified a moment ago."""
+    def promise(self, token: str, *, now_s: float) -> Promise:
+        """Whether `token` is worth verifying for an address whose logins fail. Never waits."""
         ...
 
     async def verified(self, token: str, *, resource: str, now_s: float) -> Grant:
@@ -64,8 +70,8 @@ class ApiKeys:
     def recognises(self, token: str) -> bool:
         return api_keys.recognises(token)
 
-    def at_once(self, token: str, *, now_s: float) -> bool:
-        return True
+    def promise(self, token: str, *, now_s: float) -> Promise:
+        return "known"
 
     async def verified(self, token: str, *, resource: str, now_s: float) -> Grant:
         return api_keys.verified(token, self._keys, now_s=now_s)
@@ -154,12 +160,15 @@ class Front:
         for method in self._methods:
             if method.recognises(shown.token):
                 now_s = self._clock_s()
-                if limited and not method.at_once(shown.token, now_s=now_s):
+                if limited and not self._worth(method.promise(shown.token, now_s=now_s), presented.peer_ip):
                     raise Rejected("too_many_failures", "Nothing is verified for this address at the moment.")
                 grant = await method.verified(shown.token, resource=access.resource, now_s=now_s)
                 self._proofs.check(grant, shown, presented, resource=access.resource, now_s=now_s)
                 return grant
         raise Rejected("unrecognised", "This kind of token is not accepted here.")
+
+    def _worth(self, promise: Promise, source_ip: str) -> bool:
+        return promise == "known" or (promise == "likely" and self._failed_logins.spare(source_ip))
 
     def _refusal(self, rejected: Rejected, access: SurfaceAccess, *, blamed: bool) -> Refusal:
         error = "invalid_dpop_proof" if rejected.cause in OF_THE_PROOF else "invalid_token"

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, TypeVar
 from urllib.parse import quote_plus
 
+from gateway.adapters.authenticator import Promise
 from gateway.adapters.discovery import Discovery
 from gateway.adapters.fetching import Fetcher, SourceFailed
+from gateway.adapters.once_good import OnceGood
 from gateway.adapters.tasks import Tasks
 from gateway.identity import tokens
 from gateway.identity.grant import Grant, Rejected
@@ -117,6 +119,7 @@ class Introspection:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._refused: OrderedDict[bytes, _Refused] = OrderedDict()
         self._foreign: OrderedDict[bytes, None] = OrderedDict()  # JWTs of other issuers
+        self._once_good = OnceGood()
         self._allowance = self._bounds.calls_per_s
         self._counted_s = clock_s()
         self._paused_until_s = float("-inf")
@@ -132,8 +135,11 @@ class Introspection:
     def recognises(self, token: str) -> bool:
         return not tokens.recognises(token) or (self._terms.jwts and self._names_us(token))
 
-    def at_once(self, token: str, *, now_s: float) -> bool:
-        return self._kept(_digest(token), now_s) is not None
+    def promise(self, token: str, *, now_s: float) -> Promise:
+        """An opaque token says nothing of itself: one that was never good is a guess, and guesses are questions to the issuer."""
+        digest = _digest(token)
+        known = self._once_good.holds(digest, now_s=now_s) or self._kept(digest, now_s) is not None
+        return "known" if known else "none"
 
     async def verified(self, token: str, *, resource: str, now_s: float) -> Grant:
         digest = _digest(token)
@@ -212,6 +218,7 @@ class Introspection:
             self.calls["inactive" if rejected.cause == "inactive" else "refused"] += 1
             refused = _Refused(rejected.cause, rejected.message, now_s + self._bounds.remember_refused_s)
             self._known.pop(digest, None)
+            self._once_good.drop(digest)
             _keep(self._refused, digest, refused)
             return refused
         self.calls["active"] += 1
@@ -219,6 +226,7 @@ class Introspection:
         until_s = min(now_s + self._bounds.remember_s, grant.expires_at_s - terms.rules.leeway_s)
         known = _Known(replace(grant, credential=f"token:{digest.hex()[:NAME_HEX]}"), audiences, until_s)
         _keep(self._known, digest, known)
+        self._once_good.add(digest, until_s=grant.expires_at_s)
         return known
 
     async def _answer(self, token: str) -> bytes:

@@ -11,7 +11,7 @@ from typing import Literal
 from gateway.identity import jws
 from gateway.identity.grant import Rejected, refuse_reserved
 from gateway.identity.resource import normalised
-from gateway.identity.signing_keys import ALGORITHMS, KeySet, candidates
+from gateway.identity.signing_keys import ALGORITHMS, KeySet, SigningKey, candidates
 from gateway.identity.workloads import TrustedWorkloads
 from gateway.model import Json, JsonObject
 
@@ -100,13 +100,15 @@ def has_key(token: Unverified, keys: KeySet) -> bool:
     return bool(candidates(keys, kid=token.kid, algorithm=token.algorithm))
 
 
-def check_signature(encoded: str, token: Unverified, keys: KeySet) -> None:
-    """Raises `Rejected` unless one of the issuer's keys that the header can mean has signed `encoded`."""
+def check_signature(encoded: str, token: Unverified, keys: KeySet) -> SigningKey:
+    """Which of the issuer's keys that the header can mean has signed `encoded`. Raises `Rejected`: none."""
     fitting = candidates(keys, kid=token.kid, algorithm=token.algorithm)
     if not fitting:
         raise Rejected("signing_key", "The token's signing key is not among its issuer's, or is too weak to count.")
-    if not any(jws.signed(encoded, algorithm=token.algorithm, key=key.public) for key in fitting):
-        raise Rejected("signature", "The token's signature is wrong.")
+    for key in fitting:
+        if jws.signed(encoded, algorithm=token.algorithm, key=key.public):
+            return key
+    raise Rejected("signature", "The token's signature is wrong.")
 
 
 def check_claims(token: Unverified, rules: TrustedIssuer, *, now_s: float) -> float:

@@ -207,6 +207,31 @@ def test_the_first_request_waits_for_the_keys_and_then_a_rotation_fails_nobody(h
     _run(main)
 
 
+def test_a_new_key_forgets_no_token_that_another_one_verified(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "jwks.json"
+        path.write_text(json.dumps(_key_set(old=OLD)))
+        ring = KeyRing(FileSource(path), PROMPT)
+        tokens = AccessTokens([(RULES, ring)])
+        tokens.start()
+        front = _front(tokens)
+        token = _token()
+        caller = await _caller(front, token)
+        (first,) = tokens._remembered.values()
+        path.write_text(json.dumps(_key_set(new=NEW, old=OLD)))
+        await ring.renewed()
+        assert (await _caller(front, token), [*tokens._remembered.values()]) == (caller, [first])
+        assert [*tokens._remembered.values()][0] is first, "as it was remembered: not verified anew"
+        path.write_text(json.dumps(_key_set(old=NEW)))  # another key of the same name
+        await ring.renewed()
+        assert not front.still_good(caller, "default")
+        assert (await _refusal(front, token)).cause == "signature"
+        assert tokens.promise(token, now_s=NOW_S) == "likely", "what does not verify any more is a guess like any other"
+        await tokens.close()
+
+    _run(main)
+
+
 def test_strangers_key_ids_do_not_drive_the_issuer(httpserver: HTTPServer) -> None:
     async def main() -> None:
         httpserver.expect_request("/jwks").respond_with_json(_key_set(old=OLD))

@@ -74,3 +74,13 @@ def test_no_limit_counts_for_the_figures_and_limits_nobody() -> None:
     for _ in range(5):
         logins.failed("192.0.2.7", "signature")
     assert (logins.wait_s("192.0.2.7"), told) == (0.0, ["signature"] * 5)
+
+
+def test_an_address_that_waits_is_spared_two_verifications_a_second() -> None:
+    clock = Clock()
+    logins = FailedLogins(1, clock_s=clock)
+    for address in ("192.0.2.7", "192.0.2.8"):
+        logins.failed(address, "signature")
+    spared = [logins.spare("192.0.2.7"), logins.spare("192.0.2.7"), logins.spare("192.0.2.8")]
+    clock.now_s += 0.5
+    assert [*spared, logins.spare("192.0.2.7"), logins.spare("192.0.2.7")] == [True, False, True, True, False]

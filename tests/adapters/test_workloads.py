@@ -379,22 +379,54 @@ def test_an_address_that_fails_and_fails_is_told_to_wait_and_costs_no_verificati
         assert isinstance(tokens, AccessTokens)
         tokens.start()
         known, fresh = _token(GITHUB), _token(GITHUB, jti="another")
+        unsigned = fresh[:-8] + "AAAAAAAA"
+        strange = _token(({**GITHUB[0], "kid": "strange"}, GITHUB[1]))
         try:
             await _caller(front, known)
             for _ in range(3):
                 assert (await _refusal(front, known[:-8] + "AAAAAAAA")).kind is Kind.UNAUTHENTICATED
             now_s[0] += 12.5
-            for wrong in (known[:-8] + "AAAAAAAA", fresh, KEY[:-4] + "AAAA", "nothing"):
+            for wrong in (unsigned, fresh, strange, KEY[:-4] + "AAAA", "nothing"):
                 refused = await _refusal(front, wrong)
                 assert (refused.kind, refused.status("modern"), refused.cause) == (Kind.TOO_MANY_LOGINS, 429, "too_many_failures")
                 assert refused.headers == {"Retry-After": "48"}
-            assert (await _caller(front, known)).subject.type == "workload"  # verified a moment ago
+            assert (await _caller(front, known)).subject.type == "workload"  # was good before
             assert (await _caller(front, KEY)).agent_id == "desk"  # compared, not verified
             assert (await _caller(front, certificate=_certificate())).agent_id == DESK  # verified by the listener
             assert (await _refusal(front)).cause == "no_credential"  # nothing was tried
             assert (await _caller(front, fresh, address="192.0.2.8")).subject.type == "workload"
             now_s[0] += 47.5
             assert (await _caller(front, fresh)).subject.type == "workload"
+        finally:
+            await tokens.close()
+
+    _run(main)
+
+
+def test_a_stranger_does_not_shut_out_those_who_share_its_address(tmp_path: Path) -> None:
+    async def main() -> None:
+        now_s = [float(NOW_S)]
+        front = _front(tmp_path, RULES["github"], per_minute=3, now=lambda: now_s[0])
+        tokens = front._methods[1]
+        assert isinstance(tokens, AccessTokens)
+        tokens.start()
+        known = _token(GITHUB)
+        colleagues = [_token(GITHUB, jti=f"colleague-{number}") for number in range(3)]
+        try:
+            began = await _caller(front, known)
+            now_s[0] += 301
+            for _ in range(3):
+                assert (await _refusal(front, "nothing")).cause == "unrecognised"
+            assert await _caller(front, known) == began, "no more remembered, and yet no guess"
+            assert (await _refusal(front, _token(({**GITHUB[0], "kid": "strange"}, GITHUB[1])))).cause == "too_many_failures"
+            assert (await _caller(front, colleagues[0])).subject == began.subject, "names a known key: two of such in a second"
+            assert (await _refusal(front, colleagues[1])).cause == "too_many_failures"
+            now_s[0] += 0.5
+            assert (await _caller(front, colleagues[1])).subject == began.subject
+            now_s[0] += 0.5
+            assert (await _refusal(front, known[:-8] + "AAAAAAAA")).cause == "too_many_failures", "its signature was looked at"
+            assert (await _refusal(front, colleagues[2])).cause == "too_many_failures", "and it took the place of another"
+            assert await _caller(front, known) == began
         finally:
             await tokens.close()
 
