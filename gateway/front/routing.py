@@ -41,16 +41,18 @@ def routes(
         table += [Route(place + end, endpoint=published) for end in ("", "/")]
     app: ASGIApp = Router(table, redirect_slashes=False, default=Nowhere(refused))
     if threshold.proxies is not None:
+        app = Edge(app, refused)  # knows who really asks, which the one outside does not
         app = Proxies(app, threshold.proxies, threshold.hosts, refused)
-    app = Edge(app)
+    app = Edge(app, refused)
     return Cors(app, threshold.origins) if threshold.origins else app
 
 
 class Edge:
-    """Turns a defect into a 500 that tells nothing, and a line for the operator that tells everything."""
+    """Turns a defect into a 500 that tells nothing, a line in the audit, and one for the operator that tells everything."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, refused: Refused) -> None:
         self._app = app
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -67,7 +69,10 @@ class Edge:
             if begun:  # a second head would be no answer; the end of an unfinished stream says enough
                 await send({"type": "http.response.body", "body": b""})
             else:
-                await write_refusal(send, Refusal(Kind.INTERNAL, "The gateway failed; nothing more is known. Tell its operator."))
+                refusal = Refusal(Kind.INTERNAL, "The gateway failed; nothing more is known. Tell its operator.")
+                client = scope.get("client")
+                self._refused(refusal, client[0] if client else "")
+                await write_refusal(send, refusal)
 
 
 class Nowhere:

@@ -112,9 +112,9 @@ def _required(claims: Mapping[str, Json]) -> tuple[str, float]:
     jti, issued_s = claims.get("jti"), claims.get("iat")
     if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI_CHARS:
         raise _bad(f"it needs a `jti` of at most {MAX_JTI_CHARS} characters")
-    if isinstance(issued_s, bool) or not isinstance(issued_s, int | float):
+    if isinstance(issued_s, bool) or not isinstance(issued_s, int | float) or abs(issued_s) > jws.LATEST_S:
         raise _bad("it needs an `iat` that is a time")
-    return jti, issued_s
+    return jti, float(issued_s)
 
 
 def _key(jwk: JsonObject, algorithm: str) -> PublicKey:

@@ -17,6 +17,9 @@ NOT_UNDERSTOOD = ("crit", "b64")  # `crit`: extensions that must be understood; 
 MISREAD = "it must be a signed JWT, with every member once and nothing in it that is not JSON"
 
 
+LATEST_S = 2**53  # beyond it is no date; and an int of JSON has no end, which a float has
+
+
 def header_and_claims(encoded: str) -> tuple[JsonObject, JsonObject]:
     """Raises `ValueError`; its text is ours and repeats nothing of what was sent."""
     parts = encoded.split(".")

@@ -14,6 +14,7 @@ from urllib.parse import quote_plus
 import msgspec
 
 from gateway.errors import Kind, Refusal
+from gateway.identity.jws import LATEST_S
 from gateway.model import Caller, Identity, Json, JsonObject, Outgoing
 
 ASSERTION_TYPE: Final = "mcp-gateway-assertion+jwt"
@@ -171,7 +172,7 @@ def _lifetime_s(said: Json) -> float:
         return UNSAID_S
     if isinstance(said, str) and said.isascii() and said.isdigit() and len(said) <= 9:  # some providers quote it
         said = int(said)
-    if isinstance(said, bool) or not isinstance(said, int | float) or not said > 0:
+    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 < said <= LATEST_S:
         raise BadAnswer("its expires_in is not a number of seconds")
     return min(float(said), MOST_S)
 

@@ -18,7 +18,6 @@ from gateway.model import Json, JsonObject
 OWN_KEY_HEADERS = ("jku", "x5u", "jwk", "x5c")  # a token that brings its key proves nothing
 MAX_KID_CHARS = 256
 MAX_AUDIENCES = 64
-_LATEST_S = 2**53  # beyond it is no date
 
 OptionalClaim = Literal["iat", "jti", "client_id"]
 Dpop = Literal["accepted", "announced", "required"]
@@ -154,7 +153,7 @@ def time_s(claims: Mapping[str, Json], name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LATEST_S:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > jws.LATEST_S:
         raise Rejected("claims", f"The token's {name!r} claim is not a time.")
     return float(value)
 

@@ -4,13 +4,16 @@ import asyncio
 import json
 import logging
 from collections.abc import MutableMapping
+from ipaddress import ip_network
 from typing import Any, cast
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.errors import Kind
 from gateway.front.endpoint import Endpoint
-from gateway.front.routing import routes
+from gateway.front.proxies import TrustedProxies
+from gateway.front.routing import Threshold, routes
 from gateway.identity.challenge import surface_path
 
 PATIENCE_S = 5.0
@@ -37,7 +40,13 @@ class Broken:
 ENDPOINTS = cast("dict[str, Endpoint]", {"default": Stub("default"), "red": Stub("red"), "broken": Broken()})
 
 
-def answered(asked: str, method: str = "POST") -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def _app(threshold: Threshold | None = None) -> ASGIApp:
+    return routes(ENDPOINTS, {}, lambda refusal, source_ip: refused.append((refusal.kind, source_ip)), threshold)
+
+
+def answered(
+    asked: str, method: str = "POST", app: ASGIApp | None = None, *headers: tuple[bytes, bytes]
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Status, headers and body of the response."""
     sent: list[MutableMapping[str, Any]] = []
 
@@ -47,10 +56,15 @@ def answered(asked: str, method: str = "POST") -> tuple[int, list[tuple[bytes, b
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": method, "path": asked, "root_path": "", "query_string": b"", "headers": []}
-    asyncio.run(asyncio.wait_for(routes(ENDPOINTS, {}, lambda refusal, source_ip: None)(scope, receive, send), PATIENCE_S))
+    scope = {"type": "http", "method": method, "path": asked, "root_path": "", "query_string": b"", "headers": [*headers]}
+    scope["client"] = ("192.0.2.7", 1)
+    refused.clear()
+    asyncio.run(asyncio.wait_for((app or _app())(scope, receive, send), PATIENCE_S))
     start, body = sent
     return start["status"], start["headers"], body["body"]
+
+
+refused: list[tuple[Kind, str]] = []
 
 
 @pytest.mark.parametrize("end", ["", "/"])
@@ -71,7 +85,9 @@ def test_a_path_that_is_none_is_404_with_a_json_rpc_body(asked: str) -> None:
     }
 
 
-def test_a_defect_is_a_500_that_tells_nothing_and_a_log_line_that_tells_all(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_defect_is_a_500_that_tells_nothing_a_line_in_the_audit_and_a_log_line_that_tells_all(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.ERROR, "gateway.front"):
         status, _, body = answered("/mcp/broken")
     assert status == 500
@@ -80,3 +96,10 @@ def test_a_defect_is_a_500_that_tells_nothing_and_a_log_line_that_tells_all(capl
         "message": "The gateway failed; nothing more is known. Tell its operator.",
     }
     assert "the secret of the house" in caplog.text
+    assert refused == [(Kind.INTERNAL, "192.0.2.7")]
+
+
+def test_a_defect_behind_a_proxy_is_recorded_of_who_asked() -> None:
+    app = _app(Threshold(proxies=TrustedProxies((ip_network("192.0.2.0/24"),))))
+    status, _, _ = answered("/mcp/broken", "POST", app, (b"x-forwarded-for", b"203.0.113.9"))
+    assert (status, refused) == (500, [(Kind.INTERNAL, "203.0.113.9")])

@@ -34,7 +34,7 @@ def _proven(key: Key = EC) -> Proven:
 
 
 def _verified(encoded: str, proven: Proven | None = None) -> Proof:
-    return verified(encoded, proven or _proven(), RULES, now_s=NOW_S)
+    return verified(encoded, proven or _proven(), RULES, now_s=float(NOW_S))
 
 
 def _without(name: str) -> dict[str, Any]:
@@ -112,7 +112,8 @@ HOSTILE: dict[str, tuple[Callable[[], str], str]] = {
     "a time as text": (lambda: _raw('{"typ":"dpop+jwt"}', '{"jti":"a","iat":"1800000000"}'), "iat"),
     "a time that is true": (lambda: _raw('{"typ":"dpop+jwt"}', '{"jti":"a","iat":true}'), "iat"),
     "a time that is no number": (lambda: _raw('{"typ":"dpop+jwt"}', '{"jti":"a","iat":NaN}'), "nothing in it that is not JSON"),
-    "a time without end": (lambda: proof(EC, {**CLAIMS, "iat": 10**400}), "older or newer"),
+    "a time without end": (lambda: proof(EC, {**CLAIMS, "iat": 10**400}), "iat"),
+    "a time without beginning": (lambda: proof(EC, {**CLAIMS, "iat": -(10**400)}), "iat"),
     "no jti": (lambda: proof(EC, _without("jti")), "jti"),
     "an empty jti": (lambda: proof(EC, {**CLAIMS, "jti": ""}), "jti"),
     "a jti without end": (lambda: proof(EC, {**CLAIMS, "jti": "x" * 257}), "jti"),

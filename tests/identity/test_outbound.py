@@ -142,6 +142,14 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=4,
 )
+
+
+@pytest.mark.parametrize("said", [b"1" * 400, b"-" + b"1" * 400, b"9007199254740993", b"0", b"true", b'"1e9"', b"[]"])
+def test_a_lifetime_that_is_none_makes_the_answer_a_bad_one(said: bytes) -> None:
+    with pytest.raises(BadAnswer, match="its expires_in is not a number of seconds"):
+        issued(b'{"access_token":"x","token_type":"Bearer","expires_in":' + said + b"}", now_s=1000.0)
+
+
 MEMBERS = st.fixed_dictionaries(
     {}, optional=dict.fromkeys(("access_token", "token_type", "expires_in", "issued_token_type"), JSON)
 )
