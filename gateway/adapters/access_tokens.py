@@ -1,7 +1,7 @@
 """JWTs of any number of trusted issuers: verified once, remembered by their hash, never by themselves.
 
-What is remembered dies with the very key that it was verified with, whatever else its issuer publishes, and opens only the surfaces that its audience
-names: the audience is judged on every request.
+What is remembered dies with the very key that it was verified with, whatever else its issuer publishes, and opens only the
+surfaces that its audience names: the audience is judged on every request.
 """
 
 import hashlib

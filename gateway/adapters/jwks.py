@@ -138,11 +138,14 @@ class KeyRing:
     async def renewed(self, fits: Callable[[KeySet], bool] = lambda keys: False) -> KeySet | None:
         """The keys after a fetch that begins from now on, or an earlier one's if they `fits`.
 
-        As they are, if no fetch may begin soon: one has just failed, or too many wait already.
+        As they are, if no fetch may begin soon: one has just failed. None if nobody could look: too many wait already, or the
+        wait was in vain.
         """
         known = self.keys is not None
-        if (known and self._waiting >= MAX_WAITING) or not self._soon():
+        if not self._soon():
             return self.keys
+        if known and self._waiting >= MAX_WAITING:
+            return None
         awaited = self._begun + (0 if self._fetching and not known else 1)  # nothing known: the one under way will do
         self._wanted.set()
         self._waiting += 1
@@ -154,6 +157,7 @@ class KeyRing:
                         break
         except TimeoutError:
             log.warning("issuer keys: a request waited %g s for them in vain", self._times.wait_s)
+            return None
         finally:
             self._waiting -= 1
         return self.keys

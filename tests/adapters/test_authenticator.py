@@ -221,7 +221,7 @@ def test_a_new_key_forgets_no_token_that_another_one_verified(tmp_path: Path) ->
         path.write_text(json.dumps(_key_set(new=NEW, old=OLD)))
         await ring.renewed()
         assert (await _caller(front, token), [*tokens._remembered.values()]) == (caller, [first])
-        assert [*tokens._remembered.values()][0] is first, "as it was remembered: not verified anew"
+        assert next(iter(tokens._remembered.values())) is first, "as it was remembered: not verified anew"
         path.write_text(json.dumps(_key_set(old=NEW)))  # another key of the same name
         await ring.renewed()
         assert not front.still_good(caller, "default")

@@ -157,10 +157,46 @@ def test_those_who_wait_for_keys_are_bounded() -> None:
             waiting = [asyncio.ensure_future(ring.renewed()) for _ in range(MAX_WAITING)]
             await until(lambda: issuer.at_once == 1)
             async with asyncio.timeout(0.5):
-                assert await ring.renewed() is ring.keys, "one more does not wait"
+                assert await ring.renewed() is None, "one more does not wait, and nobody looked for it"
             gate.set()
             assert set(map(type, await asyncio.gather(*waiting))) == {type(ring.keys)}
             await ring.close()
+
+    run(main)
+
+
+def test_a_rotation_blames_no_token_while_a_stranger_fills_the_waiting_room() -> None:
+    async def main() -> None:
+        async with provider() as issuer:
+            issuer.publish("k")
+            method = _method(issuer, KeyRing(UrlSource(f"{issuer.url}/jwks"), EAGER))
+            await _granted(method, _token(issuer, "k"))
+            issuer.publish("k", "new")
+            gate = asyncio.Event()
+            issuer.answers["/jwks"] = Answer(issuer.answers["/jwks"].body, after=gate)  # type: ignore[union-attr]
+            issuer.keys["strange"] = issuer.keys["k"]
+            strange = [asyncio.ensure_future(_cause(method, _token(issuer, "strange", number))) for number in range(MAX_WAITING)]
+            await until(lambda: issuer.at_once == 1)
+            assert await _cause(method, _token(issuer, "new")) == "keys_unavailable"
+            gate.set()
+            assert set(await asyncio.gather(*strange)) == {"signing_key"}
+            assert (await _granted(method, _token(issuer, "new"))).agent_id == "cursor"
+            await method.close()
+
+    run(main)
+
+
+def test_a_token_that_waited_in_vain_for_its_key_is_not_blamed() -> None:
+    async def main() -> None:
+        async with provider() as issuer:
+            issuer.publish("k")
+            times = KeyTimes(throttle_s=0.0, wait_s=0.05)
+            method = _method(issuer, KeyRing(UrlSource(f"{issuer.url}/jwks"), times))
+            await _granted(method, _token(issuer, "k"))
+            issuer.publish("k", "new")
+            issuer.answers["/jwks"] = Answer(issuer.answers["/jwks"].body, after=asyncio.Event())  # type: ignore[union-attr]
+            assert await _cause(method, _token(issuer, "new")) == "keys_unavailable"
+            await method.close()
 
     run(main)
 
