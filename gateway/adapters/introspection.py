@@ -1,8 +1,9 @@
 """Opaque access tokens: their issuer is asked (RFC 7662), once for many requests, and not more often than it is told to bear.
 
 An answer is kept no longer than the settings and the token's own end allow, a refusal shortly and apart from them, so that
-guessed tokens neither push out good ones nor reach the issuer without bound. The token leaves the gateway only in the
-body of that question; in memory there is its hash.
+guessed tokens neither push out good ones nor reach the issuer without bound: they leave half of what may be asked at once to
+tokens that were good before, and what is open ends by the issuer's word or its long silence. The token leaves the gateway
+only in the body of that question; in memory there is its hash.
 """
 
 import asyncio
@@ -33,6 +34,8 @@ log = logging.getLogger("gateway.issuers")
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_REMEMBERED = 10_000  # of each: answers, refusals, tokens of other issuers
 NAME_HEX = 16  # of the token's hash: names it in records
+REASKED_S = 5.0  # about a token that keeps something open: not sooner, however short its answers are remembered
+PATIENCE_S = 60.0  # how long what is open stays at least while its issuer cannot be asked
 
 Outcome = Literal["active", "inactive", "refused", "unavailable", "busy"]
 OUTCOMES: tuple[Outcome, ...] = ("active", "inactive", "refused", "unavailable", "busy")
@@ -79,6 +82,7 @@ class _Known:
     grant: Grant
     audiences: frozenset[str]
     until_s: float  # Unix time
+    asked_s: float  # when it was asked about last, answered or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +163,11 @@ class Introspection:
             return False
         if now_s < known.until_s:
             return True
-        if digest not in self._running and self._kept(digest, now_s) is None and self._may_ask():
+        due = now_s >= known.asked_s + REASKED_S and digest not in self._running and self._kept(digest, now_s) is None
+        if due and self._may_ask(good_before=True):
+            self._known[digest] = replace(known, asked_s=now_s)
             self._begin(caller.token, digest, now_s)
-        return now_s < known.until_s + max(self._bounds.remember_s, 2 * self._bounds.timeout_s)
+        return now_s < known.until_s + max(self._bounds.remember_s, 2 * self._bounds.timeout_s, PATIENCE_S)
 
     def _kept(self, digest: bytes, now_s: float) -> _Answer | None:
         known = self._known.get(digest)
@@ -176,7 +182,7 @@ class Introspection:
         if running is None:
             if self._clock_s() < self._paused_until_s:
                 return _Refused("issuer_unavailable", _UNAVAILABLE)
-            if not self._may_ask():
+            if not self._may_ask(good_before=self._once_good.holds(digest, now_s=now_s)):
                 self.calls["busy"] += 1
                 return _Refused("issuer_busy", _BUSY)
             running = self._begin(token, digest, now_s)
@@ -186,12 +192,13 @@ class Introspection:
         running = self._running[digest] = self._tasks.spawn(self._ask(token, digest, now_s), "introspection")
         return running
 
-    def _may_ask(self) -> bool:
-        """Charges one call, unless too many were made in the last second, or are under way."""
+    def _may_ask(self, *, good_before: bool) -> bool:
+        """Charges one call, unless too many were made in the last second, or are under way: for a guess, half as many."""
         per_s, now_s = self._bounds.calls_per_s, self._clock_s()
         self._allowance = min(per_s, self._allowance + (now_s - self._counted_s) * per_s)
         self._counted_s = now_s
-        if self._allowance < 1 or len(self._running) >= self._bounds.max_running:
+        left, running = (0.0, 0) if good_before else (min(per_s / 2, per_s - 1), self._bounds.max_running // 2)
+        if self._allowance < 1 + left or len(self._running) >= self._bounds.max_running - running:
             return False
         self._allowance -= 1
         return True
@@ -224,7 +231,7 @@ class Introspection:
         self.calls["active"] += 1
         assert grant.expires_at_s is not None, "granted_by refuses what does not end"
         until_s = min(now_s + self._bounds.remember_s, grant.expires_at_s - terms.rules.leeway_s)
-        known = _Known(replace(grant, credential=f"token:{digest.hex()[:NAME_HEX]}"), audiences, until_s)
+        known = _Known(replace(grant, credential=f"token:{digest.hex()[:NAME_HEX]}"), audiences, until_s, now_s)
         _keep(self._known, digest, known)
         self._once_good.add(digest, until_s=grant.expires_at_s)
         return known

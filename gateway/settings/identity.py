@@ -52,7 +52,11 @@ class Introspection(Closed):
     remember_refused_s: float = Field(
         default=10, ge=0, le=60, description="a refused token is not asked about again for this long"
     )
-    calls_per_s: Count = Field(default=50, le=10_000, description="most questions per second; what is over is told to come back")
+    calls_per_s: Count = Field(
+        default=50,
+        le=10_000,
+        description="most questions per second; guesses leave half of them to tokens that were good before",
+    )
     timeout_s: Seconds = Field(default=5, le=30, description="an answer must have arrived within this time")
 
 

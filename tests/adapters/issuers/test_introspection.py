@@ -287,12 +287,14 @@ def test_guessed_tokens_do_not_hammer_the_provider_and_harm_no_remembered_one() 
             method = _introspection(issuer, bounds=Bounds(calls_per_s=5), clock_s=lambda: now_s[0])
             await _granted(method, "good")
             causes = [await _refused(method, f"guess-{number}") for number in range(50)]
-            assert causes == ["inactive"] * 4 + ["issuer_busy"] * 46
+            assert causes == ["inactive"] + ["issuer_busy"] * 49, "half of what may be asked at once is not for guesses"
             assert (await _granted(method, "good")).subject == ALICE
-            assert len(issuer.asked) == 5
-            now_s[0] = 0.4
+            assert len(issuer.asked) == 2
+            assert [(await _granted(method, "good", now_s=NOW_S + 31 * past)).subject for past in (1, 2)] == [ALICE, ALICE]
+            assert len(issuer.asked) == 4, "it was forgotten, and is asked about while guesses are not"
+            now_s[0] = 0.8
             assert [await _refused(method, f"more-{number}") for number in range(3)] == ["inactive"] * 2 + ["issuer_busy"]
-            assert method.calls == {"active": 1, "inactive": 6, "refused": 0, "unavailable": 0, "busy": 47}
+            assert method.calls == {"active": 3, "inactive": 3, "refused": 0, "unavailable": 0, "busy": 50}
             await method.close()
 
     run(main)
@@ -302,11 +304,17 @@ def test_questions_under_way_are_bounded() -> None:
     async def main() -> None:
         async with provider() as issuer:
             gate = asyncio.Event()
-            issuer.answers["/introspect"] = Answer(ACTIVE, after=gate)
+            issuer.answers["/introspect"] = Answer(ACTIVE)
             method = _introspection(issuer, bounds=Bounds(max_running=3))
-            waiting = [asyncio.ensure_future(_granted(method, f"0p4que-{number}")) for number in range(3)]
-            await until(lambda: issuer.at_once == 3)
+            for good in ("good-1", "good-2"):
+                await _granted(method, good)
+            issuer.answers["/introspect"] = Answer(ACTIVE, after=gate)
+            waiting = [asyncio.ensure_future(_granted(method, f"0p4que-{number}")) for number in range(2)]
+            await until(lambda: issuer.at_once == 2)
             assert await _refused(method, "t3") == "issuer_busy"
+            waiting.append(asyncio.ensure_future(_granted(method, "good-1", now_s=NOW_S + 31)))
+            await until(lambda: issuer.at_once == 3)
+            assert await _refused(method, "good-2", now_s=NOW_S + 31) == "issuer_busy"
             gate.set()
             assert {grant.subject.identity.id for grant in await asyncio.gather(*waiting)} == {"alice"}
             await method.close()
@@ -400,6 +408,57 @@ def test_what_a_revoked_token_opened_is_not_good_for_longer_than_its_answer() ->
     run(main)
 
 
+def test_what_is_open_asks_no_more_than_every_five_seconds_however_short_answers_count() -> None:
+    async def main() -> None:
+        async with provider() as issuer:
+            issuer.answers["/introspect"] = Answer(ACTIVE)
+            method = _introspection(issuer, bounds=Bounds(remember_s=0.0))
+            await _granted(method, TOKEN)
+            caller = Caller(ALICE, "cursor", "192.0.2.7", token=TOKEN)
+            for beat in range(20):
+                assert method.still_good(caller, "default", now_s=NOW_S + beat / 4)
+                assert not method._running
+            assert method.still_good(caller, "default", now_s=NOW_S + 5)
+            await until(lambda: method.calls["active"] == 2)
+            issuer.answers["/introspect"] = Answer(b"", 503)
+            for beat in range(20, 60):
+                assert method.still_good(caller, "default", now_s=NOW_S + beat / 4)
+                await until(lambda: not method._running)
+            assert (method.calls["active"], method.calls["unavailable"]) == (2, 1)
+            await method.close()
+
+    run(main)
+
+
+def test_guesses_do_not_end_what_is_open() -> None:
+    async def main() -> None:
+        async with provider() as issuer:
+            issuer.answers["/introspect"] = lambda asked: Answer(ACTIVE if TOKEN in asked.body else {"active": False})
+            method = _introspection(issuer, bounds=Bounds(calls_per_s=4), clock_s=lambda: 0.0)
+            await _granted(method, TOKEN)
+            for number in range(20):
+                await _refused(method, f"guess-{number}")
+            caller = Caller(ALICE, "cursor", "192.0.2.7", token=TOKEN)
+            assert method.still_good(caller, "default", now_s=NOW_S + 31)
+            await until(lambda: method.calls["active"] == 2)
+            assert method.still_good(caller, "default", now_s=NOW_S + 60), "as its issuer has just said"
+            await method.close()
+
+    run(main)
+
+
+@pytest.mark.parametrize("calls_per_s", [1, 2])
+def test_the_smallest_budget_still_asks_about_a_new_token(calls_per_s: int) -> None:
+    async def main() -> None:
+        async with provider() as issuer:
+            issuer.answers["/introspect"] = Answer(ACTIVE)
+            method = _introspection(issuer, bounds=Bounds(calls_per_s=calls_per_s, max_running=1), clock_s=lambda: 0.0)
+            assert (await _granted(method, TOKEN)).subject == ALICE
+            await method.close()
+
+    run(main)
+
+
 def test_what_is_open_does_not_outlive_a_provider_that_stays_away() -> None:
     async def main() -> None:
         async with provider() as issuer:
@@ -412,8 +471,8 @@ def test_what_is_open_does_not_outlive_a_provider_that_stays_away() -> None:
                 assert method.still_good(caller, "default", now_s=NOW_S + 31 + looked / 100)
             await until(lambda: method.calls["unavailable"] == 1)
             assert len(issuer.asked) == 2
-            assert method.still_good(caller, "default", now_s=NOW_S + 59)
-            assert not method.still_good(caller, "default", now_s=NOW_S + 60)
+            assert method.still_good(caller, "default", now_s=NOW_S + 89)
+            assert not method.still_good(caller, "default", now_s=NOW_S + 90)
             await method.close()
 
     run(main)
