@@ -186,7 +186,7 @@ BACKEND_CAUSES = frozenset(
         "closed",  # the stream ended before the answer
         "not_mcp",  # an answer that is not MCP
         "status",  # an HTTP error without a JSON-RPC body
-        "unauthorized",  # 401 or 403: the gateway's own credential is wrong; never relayed
+        "unauthorized",  # 401, 402, 403 or 407: the gateway's own credential is wrong; never relayed
         "credential",  # the gateway has no credential to show it: nothing was sent
         "too_large",  # the result is over its limit
         "server_request",  # it asked its client something (sampling, elicitation, roots) that is not relayed yet

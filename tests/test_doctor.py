@@ -212,7 +212,7 @@ def test_a_backend_that_does_not_accept_our_credential_is_told_without_the_crede
     assert found == Finding(
         "backend crm",
         "fail",
-        "does not accept the gateway's credential (401 or 403)",
+        "does not accept the gateway's credential (401, 402, 403 or 407)",
         "look at its `credential`: the one that was sent does not count there",
     )
 

@@ -78,7 +78,7 @@ async def _server(offered: BackendSet, name: str) -> str:
 
 def _reason(failed: BackendFailed) -> str:
     words = {
-        "unauthorized": "does not accept the gateway's credential (401 or 403)",
+        "unauthorized": "does not accept the gateway's credential (401, 402, 403 or 407)",
         "credential": "no credential to show it",
         "unreachable": "cannot be reached",
         "late": "does not answer in time",

@@ -44,6 +44,7 @@ class Behind:
     proofs: list[str] = field(default_factory=list)  # how the client authenticated to the token endpoint
     issued: dict[str, str] = field(default_factory=dict)  # token -> subject
     refused: set[str] = field(default_factory=set)  # tokens, or names of servers, that are answered with 401
+    says: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)  # to calls of a server: a status, a result or error
     legacy: set[str] = field(default_factory=set)
     down: bool = False  # the token endpoint
     flowing: Event = field(default_factory=Event)
@@ -116,6 +117,9 @@ class Behind:
                 headers["Mcp-Session-Id"] = f"session-{next(self._numbers)}"
             case "tools/list":
                 result |= {"tools": [TOOL]}
+            case "tools/call" if name in self.says:
+                status, said = self.says[name]
+                return _json({"jsonrpc": "2.0", "id": id, **said}, status, {"WWW-Authenticate": CHALLENGE})
             case "tools/call":
                 result |= {"content": [{"type": "text", "text": json.dumps(came.arguments)}]}
             case _:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.flows.behind import Behind, behind
+from gateway.adapters.backends.challenges import PLAIN
+from tests.flows.behind import CHALLENGE, Behind, behind
 from tests.flows.issuer import ISSUER, Issuer
 from tests.flows.running import META, MODERN, TESTERS, Http, Running, gateway, granting, said, soon
 
@@ -183,6 +185,35 @@ def test_a_backends_own_refusal_stays_behind_the_gateway(place: Place, name: str
         }
         assert not {"www-authenticate", "x-theirs"} & set(answer.headers)
         done(call(dan, name))
+
+
+SAYING_SO: dict[str, tuple[int, dict[str, Any]]] = {
+    "in metadata": (200, {"result": {"resultType": "complete", "content": [], "_meta": {"mcp/www_authenticate": [CHALLENGE]}}}),
+    "in an error's message": (200, {"error": {"code": 1234, "message": CHALLENGE}}),
+    "in an error's data": (400, {"error": {"code": 1234, "message": "no", "data": {"www_authenticate": CHALLENGE}}}),
+    **{str(status): (status, {"error": {"code": 1234, "message": CHALLENGE}}) for status in (401, 402, 403, 407)},
+}
+
+
+@pytest.mark.parametrize("name", ["plain", "fixed"])
+@pytest.mark.parametrize("way", SAYING_SO)
+def test_a_backends_challenge_stays_behind_whichever_way_it_is_said(place: Place, way: str, name: str) -> None:
+    place.world.says[name] = SAYING_SO[way]
+    try:
+        with place.user("dot") as dot:
+            answer = call(dot, name)
+    finally:
+        del place.world.says[name]
+    shown = said(answer)
+    if way == "in metadata":
+        assert (shown["result"]["content"], [*shown["result"]["_meta"]]) == ([], ["io.modelcontextprotocol/serverInfo"])
+    elif way.isdigit():
+        refused = f"The backend {name} did not accept the gateway's own credential. {NOTHING_DONE}"
+        assert shown["error"] == {"code": -32603, "message": refused}
+    else:
+        assert shown["error"] == {"code": 1234, "message": PLAIN}
+    assert "www-authenticate" not in answer.headers
+    assert not {"www_authenticate", "resource_metadata", "theirs.example.com"} & set(re.findall(r"[\w.]+", answer.text))
 
 
 def test_a_refused_token_is_replaced_and_the_call_goes_through(place: Place) -> None:

@@ -1,6 +1,6 @@
 """Reads an HTTP answer to one request: its messages for the caller, or a refusal that says what can be done about it.
 
-401 and 403 are the gateway's own affair and are never passed on; a redirect is never followed.
+401, 402, 403 and 407 are the gateway's own affair and are never passed on; a redirect is never followed.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -22,6 +22,8 @@ Asked: TypeAlias = Callable[[JsonObject], None]
 # the TypeScript SDK adds -32000 and -32001, older Python SDKs answer 400 with -32600).
 SESSION_CODES = frozenset({rpc.INVALID_REQUEST, -32000, -32001})
 ERA_CODES = frozenset({*SESSION_CODES, rpc.UNSUPPORTED_VERSION})
+
+OUR_AFFAIR = frozenset({401, 402, 403, 407})  # who the gateway is, what it may and what it pays: nothing the client could mend
 
 Stage = Literal["modern", "initialize", "session"]
 
@@ -75,7 +77,7 @@ async def answers(
 async def refusal(link: Link, response: aiohttp.ClientResponse, call: Call, deadline_s: float) -> BackendFailed:
     """What a status other than 200 means."""
     status = response.status
-    if status in (401, 403):
+    if status in OUR_AFFAIR:
         return BackendFailed("unauthorized", f"HTTP {status}", sent=False)
     if status < 300:
         return rpc.not_mcp(f"HTTP {status} to a request")

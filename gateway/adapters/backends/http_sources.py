@@ -9,6 +9,7 @@ from itertools import count
 import aiohttp
 
 from gateway.adapters.backends import rpc
+from gateway.adapters.backends.http_answer import OUR_AFFAIR
 from gateway.adapters.backends.http_sessions import LegacySession, LegacySessions
 from gateway.adapters.backends.link import Link
 from gateway.adapters.backends.pool import Held
@@ -116,7 +117,7 @@ def _check(response: aiohttp.ClientResponse, *, nothing: tuple[int, ...]) -> Non
     """Raises unless an event stream has begun."""
     if response.status in nothing:
         raise NothingToHear
-    if response.status in (401, 403):
+    if response.status in OUR_AFFAIR:
         raise BackendFailed("unauthorized", f"HTTP {response.status} to a stream of notifications", sent=True)
     if response.status != 200:
         raise BackendFailed("status", f"HTTP {response.status} to a stream of notifications", sent=True)

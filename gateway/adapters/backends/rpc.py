@@ -8,6 +8,7 @@ from typing import Final
 
 from mcp.shared.inbound import NAME_BEARING_METHODS, encode_header_value
 
+from gateway.adapters.backends.challenges import bare, without_challenges
 from gateway.errors import BackendFailed, Refusal
 from gateway.model import MODERN_VERSIONS, Era, Fault, Json, JsonObject
 from gateway.wire import json
@@ -61,7 +62,7 @@ def name_header(method: str, params: Mapping[str, Json]) -> str | None:
 
 
 def decode(data: bytes) -> JsonObject:
-    """One JSON-RPC message of a backend. Raises `BackendFailed("not_mcp")`."""
+    """One JSON-RPC message of a backend, without the challenges in it. Raises `BackendFailed("not_mcp")`."""
     try:
         json.check_depth(data, MAX_DEPTH)
         message = json.decode(data)
@@ -71,7 +72,7 @@ def decode(data: bytes) -> JsonObject:
         raise not_mcp("not a JSON-RPC 2.0 message")
     if "method" in message and not _sound_call(message):
         raise not_mcp("a request or notification without a method name, or with an id or params of a wrong type")
-    return message
+    return without_challenges(message, data)
 
 
 def result_or_fault(message: JsonObject, era: Era) -> JsonObject | Fault:
@@ -89,7 +90,7 @@ def result_or_fault(message: JsonObject, era: Era) -> JsonObject | Fault:
     code, text = error.get("code"), error.get("message")
     if not isinstance(code, int) or isinstance(code, bool) or not isinstance(text, str):
         raise not_mcp("the error lacks a code or a message")
-    return Fault(code, text, error.get("data"), era)
+    return bare(Fault(code, text, error.get("data"), era))
 
 
 def is_response_to(message: JsonObject, id: int) -> bool:

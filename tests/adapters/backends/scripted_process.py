@@ -36,6 +36,10 @@ def call(message: dict[str, Any]) -> None:
         return
     elif tool == "seen":
         reply(id, {"content": [{"type": "text", "text": json.dumps(SEEN)}]})
+    elif tool == "challenge":
+        reply(id, {"content": [], "_meta": {"mcp/www_authenticate": "Bearer", "kept": 1}})
+    elif tool == "challenge_in_error":
+        say({"jsonrpc": "2.0", "id": id, "error": {"code": 1234, "message": 'Bearer resource_metadata="https://evil.test"'}})
     elif tool == "stray":
         say({"jsonrpc": "2.0", "id": 10**9, "result": {}})
         say({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 10**9, "progress": 1}})
