@@ -147,7 +147,11 @@ class Introspection:
 
     async def verified(self, token: str, *, resource: str, now_s: float) -> Grant:
         digest = _digest(token)
-        answer = self._kept(digest, now_s) or await self._asked(token, digest, now_s)
+        answer = self._kept(digest, now_s)
+        if answer is None:
+            if tokens.recognises(token):  # its header says what it is, and an answer may not
+                tokens.check_type(tokens.read(token), self._terms.rules)
+            answer = await self._asked(token, digest, now_s)
         if isinstance(answer, _Refused):
             raise Rejected(answer.cause, answer.message)
         tokens.check_audience(answer.audiences, self._terms.rules, resource=resource)

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.identity.claims import granted
 from gateway.identity.grant import Grant, Rejected
-from gateway.identity.tokens import TrustedIssuer, time_s
+from gateway.identity.tokens import TrustedIssuer, of_another_kind, time_s
 from gateway.model import Json, JsonObject
 
 Departure = Literal["sub", "token_type"]
@@ -59,12 +59,13 @@ def granted_by(answer: Mapping[str, Json], rules: TrustedIssuer, *, missing_allo
 
 
 def _check_kind(answer: Mapping[str, Json], missing_allowed: frozenset[Departure]) -> None:
-    """A refresh token is active as well: only what is called an access token counts."""
+    """A refresh token is active as well: only what is called an access token counts, by each member that says it."""
     kind = answer.get("token_type")
     named = isinstance(kind, str) and kind.lower() in _ACCESS
     if not named and not (kind is None and "token_type" in missing_allowed):
         raise Rejected("type", "The token's issuer does not call it an access token (its token_type must be Bearer or DPoP).")
-    if answer.get("token_use", "access_token") not in ["access_token", "access"]:  # Ory Hydra says it so
+    used_as = answer.get("token_use", "access_token")  # Ory Hydra's
+    if used_as not in ["access_token", "access"] or of_another_kind(answer):
         raise Rejected("type", "This is not an access token.")
     if isinstance(kind, str) and kind.lower() == "dpop" and "cnf" not in answer:
         raise Rejected("unbound", "The token's issuer calls it bound to a key, and does not say to which.")

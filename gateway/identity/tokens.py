@@ -87,11 +87,16 @@ def check_header(token: Unverified, rules: TrustedIssuer) -> None:
     """What can be refused before any key is looked for. Raises `Rejected`."""
     if token.algorithm not in rules.algorithms:
         raise Rejected("algorithm", "The token is signed with an algorithm that is not accepted from its issuer.")
+    check_type(token, rules)
+
+
+def check_type(token: Unverified, rules: TrustedIssuer) -> None:
+    """Raises `Rejected` unless it says that it is an access token, as far as its issuer says such things."""
     typ = (token.typ or "").lower().removeprefix("application/")
     if typ == "at+jwt":
         return
     # RFC 8725 3.12: where types are not told apart by `typ`, something else must. A type that says what it is is believed.
-    if not rules.any_typ or typ not in {"", "jwt"} or _of_another_kind(token.claims):
+    if not rules.any_typ or typ not in {"", "jwt"} or of_another_kind(token.claims):
         raise Rejected("type", "This is not an access token: its type must be at+jwt (an ID token does not count).")
 
 
@@ -158,7 +163,7 @@ def time_s(claims: Mapping[str, Json], name: str) -> float | None:
     return float(value)
 
 
-def _of_another_kind(claims: Mapping[str, Json]) -> bool:
+def of_another_kind(claims: Mapping[str, Json]) -> bool:
     """Whether the claims are an ID or refresh token's: by OpenID Connect's hashes, and as Cognito and Keycloak say it."""
     named = claims.get("token_use") == "id" or claims.get("typ") in ("ID", "Refresh", "Offline", "Logout")
     return named or "at_hash" in claims or "c_hash" in claims

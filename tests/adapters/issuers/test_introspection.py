@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
+import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -188,6 +189,11 @@ NOT_FOR_US = {
     "no type": ({"token_type": ...}, "type"),
     "a refresh token": ({"token_type": "refresh_token"}, "type"),
     "a refresh token of Hydra": ({"token_use": "refresh_token"}, "type"),
+    "a refresh token of Keycloak": ({"typ": "Refresh"}, "type"),
+    "an offline token of Keycloak": ({"typ": "Offline"}, "type"),
+    "an ID token of Keycloak": ({"typ": "ID"}, "type"),
+    "an ID token of Cognito": ({"token_use": "id"}, "type"),
+    "an ID token by its hash of another": ({"at_hash": "x"}, "type"),
     "a type that is no text": ({"token_type": ["Bearer"]}, "type"),
     "scopes that are no texts": ({"scope": [1]}, "claims"),
     "bound, and not to which key": ({"token_type": "DPoP"}, "unbound"),
@@ -383,6 +389,30 @@ def test_jwts_are_introspected_only_where_it_is_said_and_only_this_issuers() -> 
             assert await _refused(method, ours, now_s=NOW_S + 30) == "inactive", "revoked, though its signature is good"
             await method.close()
             await opaque_only.close()
+
+    run(main)
+
+
+def test_an_introspected_jwt_must_say_itself_that_it_is_an_access_token() -> None:
+    async def main() -> None:
+        async with provider() as issuer:
+            issuer.publish("k")
+            issuer.answers["/introspect"] = Answer(ACTIVE)
+            said: list[tuple[str, dict[str, str]]] = [
+                ("JWT", {}),
+                ("JWT", {"typ": "Refresh"}),
+                ("logout+jwt", {}),
+                ("at+jwt", {}),
+            ]
+            told = [jwt.encode({"iss": ISSUER, **claims}, issuer.keys["k"], "ES256", {"typ": typ}) for typ, claims in said]
+            strict, lax = _introspection(issuer, jwts=True), _introspection(issuer, jwts=True, rules=replace(RULES, any_typ=True))
+            assert [await _refused(strict, each) for each in told[:3]] == ["type"] * 3
+            assert [await _refused(lax, each) for each in told[1:3]] == ["type"] * 2
+            assert not issuer.asked
+            assert [(await _granted(lax, each)).subject for each in (told[0], told[3])] == [ALICE] * 2
+            assert (await _granted(strict, told[3])).subject == ALICE
+            await strict.close()
+            await lax.close()
 
     run(main)
 
