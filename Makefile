@@ -10,7 +10,7 @@ help: ## what can be made
 
 .venv/.ready: pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version)'
-	@echo "installing the gateway and its tools into .venv (about half a minute, once) …"
+	@echo "installing the gateway and its tools into .venv (a minute or so, once) …"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -24,9 +24,9 @@ which-regal: ## the Regal binary in use
 
 .PHONY: demo run
 demo: .venv/.ready ## a short session of three identities against two MCP servers, then stop
-	@OPA="$(OPA_BINARY)" $(BIN)/python -m examples.demo play
+	@OPA="$(OPA_BINARY)" exec $(BIN)/python -m examples.demo play
 run: .venv/.ready ## the same servers and gateway, left running, with how to connect
-	@OPA="$(OPA_BINARY)" $(BIN)/python -m examples.demo run
+	@OPA="$(OPA_BINARY)" exec $(BIN)/python -m examples.demo run
 
 .PHONY: test lint types policy pytest
 test: lint types policy pytest ## everything that CI checks

@@ -107,8 +107,12 @@ class DiscoveredSource:
 class KeyRing:
     """One issuer's keys as they are now, kept fresh from `start` to `close`."""
 
-    def __init__(self, source: Source, times: KeyTimes | None = None, *, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, source: Source, times: KeyTimes | None = None, *, of: str = "", clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`of`: whose keys they are, for the operator's log."""
         self._source = source
+        self._of = of
         self._times = times or KeyTimes()
         self._clock_s = clock_s
         self._tasks = Tasks()
@@ -198,12 +202,13 @@ class KeyRing:
             if self.keys is None or self.keys.digest != digest:
                 self.keys = read_key_set(document.body, digest=digest)
                 for line in self.keys.unfit:
-                    log.warning("issuer keys: %s", line)
+                    log.warning("keys of %s: %s", self._of, line)
             self.failure, self._renewed_s = None, self._clock_s()
         except (SourceFailed, BadKeySet) as error:
-            self.failure = str(error)
             self.failures += 1
-            log.warning("issuer keys not renewed, the last ones stay in use: %s", error)
+            if str(error) != self.failure:  # a file is looked at each second: once is enough
+                log.warning("keys of %s not renewed, the last ones stay in use: %s", self._of, error)
+            self.failure = str(error)
         self._fetching = False
         fetched, self._fetched = self._fetched, asyncio.Event()
         fetched.set()

@@ -66,11 +66,13 @@ class Issuers:
 def key_ring(issuer: Issuer) -> KeyRing:
     """Raises `ValueError`."""
     if issuer.jwks_file is not None:
-        return KeyRing(FileSource(issuer.jwks_file), KeyTimes(refresh_s=1.0))  # a key taken out of a file is out at once
+        return KeyRing(
+            FileSource(issuer.jwks_file), KeyTimes(refresh_s=1.0), of=f"{issuer.issuer} ({issuer.jwks_file})"
+        )  # a key taken out of a file is out at once
     fetcher = Fetcher(ca_file=issuer.tls_ca)
     if issuer.jwks_url is not None:
-        return KeyRing(UrlSource(issuer.jwks_url, fetcher))
-    return KeyRing(DiscoveredSource(discovery(issuer, fetcher), fetcher))
+        return KeyRing(UrlSource(issuer.jwks_url, fetcher), of=issuer.issuer)
+    return KeyRing(DiscoveredSource(discovery(issuer, fetcher), fetcher), of=issuer.issuer)
 
 
 def discovery(issuer: Issuer, fetcher: Fetcher) -> Discovery:
