@@ -28,7 +28,7 @@ UNBLAMED = frozenset({"keys_unavailable", "issuer_unavailable", "issuer_busy", "
 
 WITHOUT_TOKEN = frozenset({"no_credential", "client_certificate"})  # there is no token to blame (RFC 6750 3.1)
 
-OF_THE_PROOF = frozenset({"proof", "proof_replayed"})
+OF_THE_PROOF = frozenset({"proof", "proof_replayed", "proof_unremembered"})
 WANTS_DPOP = OF_THE_PROOF | {"bound", "unbound", "proofs_full"}
 
 

@@ -24,6 +24,7 @@ UNCOUNTED = frozenset(
         "issuer_unavailable",
         "issuer_busy",
         "proofs_full",
+        "proof_unremembered",  # every client that was busy when the gateway was restarted
     }
 )
 

@@ -1,7 +1,7 @@
 """Proofs of possession, each accepted once: a token that is bound to a key is good only in the hands that hold the key.
 
 What was accepted is remembered for as long as it could be shown again. The memory is bounded, for each key and in all;
-where there is no room for one more proof, it is refused.
+where there is no room for one more proof, it is refused. It ends with the process: a proof from before its start is refused.
 """
 
 import hashlib
@@ -68,7 +68,16 @@ class ProofMemory:
 class Proofs:
     """Whether a request proves what its credential is bound to."""
 
-    def __init__(self, rules: ProofRules | None = None, bounds: ProofBounds | None = None, *, announced: bool = False) -> None:
+    def __init__(
+        self,
+        rules: ProofRules | None = None,
+        bounds: ProofBounds | None = None,
+        *,
+        announced: bool = False,
+        since_s: float = float("-inf"),
+    ) -> None:
+        """`since_s`: when the process began (Unix time)."""
+        self._since_s = since_s
         self.rules = rules or ProofRules()
         self.announced = announced  # challenges say that DPoP is spoken here
         # shown from `window_s` before its own time until `window_s` after it
@@ -87,4 +96,6 @@ class Proofs:
             raise Rejected("bound", "The token is bound to a key: send it as 'Authorization: DPoP <token>' with a DPoP proof.")
         proven = Proven(presented.method, resource, sent.token, bound_to.jkt)
         proof = dpop.verified(dpop.proof_sent(presented.headers), proven, self.rules, now_s=now_s)
+        if proof.issued_s < self._since_s:
+            raise Rejected("proof_unremembered", "The DPoP proof is from before the gateway's start: make a new one.")
         self._memory.remember(proof, now_s=now_s)

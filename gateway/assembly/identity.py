@@ -1,5 +1,6 @@
 """Who asks: from settings to the authenticator."""
 
+import time
 from collections.abc import Iterable, Sequence
 
 from gateway.adapters.authenticator import ApiKeys, Front, Strangers, SurfaceAccess
@@ -55,6 +56,7 @@ def _proofs(settings: Settings) -> Proofs:
         ProofRules(frozenset(dpop.algorithms), dpop.window_s),
         ProofBounds(dpop.max_proofs, dpop.max_proofs_per_key),
         announced=any(issuer.dpop != "accepted" for issuer in settings.identity.issuers),
+        since_s=time.time(),
     )
 
 

@@ -55,6 +55,7 @@ class Proof:
 
     jti: str
     jkt: str
+    issued_s: float  # by the sender's clock
 
 
 def proof_sent(headers: Sequence[tuple[str, str]]) -> str:
@@ -95,7 +96,7 @@ def verified(encoded: str, proven: Proven, rules: ProofRules, *, now_s: float) -
         raise _bad(f"it is older or newer than {rules.window_s:g} s; is a clock wrong?")
     if claims.get("ath") != digest(proven.token.encode()):  # 12.1
         raise _bad("it is for another token")
-    return Proof(jti, proven.jkt)
+    return Proof(jti, proven.jkt, issued_s)
 
 
 def thumbprint(jwk: JsonObject) -> str:

@@ -34,6 +34,7 @@ REJECTED_CAUSES = frozenset(
         "certificate",  # bound to a client certificate, and this connection has another one or none
         "proof",  # the DPoP proof is absent, sent twice, or not of this request, token and key
         "proof_replayed",
+        "proof_unremembered",  # made before this process began, which cannot know whether it was used
         "proofs_full",  # no room to remember one more proof: unremembered is not accepted
         "inactive",  # its issuer says so of an opaque token
         "issuer_unavailable",  # the issuer could not be asked about an opaque token: not the caller's fault

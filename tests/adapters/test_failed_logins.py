@@ -27,7 +27,7 @@ def test_an_address_waits_after_its_failures_until_its_minute_is_over() -> None:
     assert (logins.wait_s("192.0.2.7"), logins.limited()) == (0.0, 0)
 
 
-@pytest.mark.parametrize("cause", ["expired", "end_user", "keys_unavailable", "issuer_unavailable"])
+@pytest.mark.parametrize("cause", ["expired", "end_user", "keys_unavailable", "issuer_unavailable", "proof_unremembered"])
 def test_what_was_verified_or_is_not_the_callers_fault_is_no_failure(cause: str) -> None:
     logins = FailedLogins(1)
     logins.failed("192.0.2.7", cause)

@@ -33,7 +33,7 @@ def _memory(in_all: int = 100, per_key: int = 100) -> ProofMemory:
 
 def _cause(memory: ProofMemory, jti: str, jkt: str = "k", now_s: float = 0.0) -> str | None:
     try:
-        memory.remember(Proof(jti, jkt), now_s=now_s)
+        memory.remember(Proof(jti, jkt, 0.0), now_s=now_s)
     except Rejected as rejected:
         return rejected.cause
     return None
@@ -66,8 +66,8 @@ def test_a_full_memory_refuses_and_heals() -> None:
 def test_nothing_is_left_of_what_is_over() -> None:
     memory = _memory()
     for number in range(50):
-        memory.remember(Proof(str(number), str(number % 7)), now_s=number)
-    memory.remember(Proof("last", "last"), now_s=10_000.0)
+        memory.remember(Proof(str(number), str(number % 7), 0.0), now_s=number)
+    memory.remember(Proof("last", "last", 0.0), now_s=10_000.0)
     assert (len(memory), dict(memory._of_key)) == (1, {"last": 1})
 
 
@@ -76,7 +76,7 @@ def test_a_clock_that_goes_back_lets_nothing_pass_twice() -> None:
     assert _cause(memory, "a", now_s=1000.0) is None
     assert _cause(memory, "b", now_s=900.0) is None
     with pytest.raises(Rejected, match="used before"):
-        memory.remember(Proof("a", "k"), now_s=900.0)
+        memory.remember(Proof("a", "k", 0.0), now_s=900.0)
 
 
 # --- at the front -------------------------------------------------------------------------------------------------------
@@ -198,6 +198,19 @@ def test_a_proof_is_judged_only_after_its_token_so_that_strangers_fill_no_memory
             full = await _shown(front, bound, ("dpop", _proof(token)))
             assert full.startswith("proofs_full: DPoP ")
             assert "error=" not in full, "the token is not to blame"
+
+    asyncio.run(main())
+
+
+def test_a_proof_from_before_the_start_is_refused_for_it_may_have_been_used() -> None:
+    async def main() -> None:
+        async with _front(Proofs(since_s=NOW_S - 10.0)) as front:
+            token = _token(cnf={"jkt": jkt(HOLDER)})
+            bound = ("authorization", f"DPoP {token}")
+            early = await _shown(front, bound, ("dpop", _proof(token, iat=NOW_S - 10.1)))
+            assert early == 'proof_unremembered: DPoP error="invalid_dpop_proof"'
+            assert await _shown(front, bound, ("dpop", _proof(token, iat=NOW_S - 10))) == "alice"
+            assert await _shown(front, bound, ("dpop", _proof(token))) == "alice"
 
     asyncio.run(main())
 

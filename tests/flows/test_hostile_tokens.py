@@ -52,7 +52,7 @@ class Place:
         return self.token(cnf={"jkt": jkt(HOLDER)})
 
     def proof(self, token: str, **more: Any) -> str:
-        claims = {"jti": secrets.token_hex(8), "htm": "POST", "htu": self.running.url, "iat": int(time.time())}
+        claims = {"jti": secrets.token_hex(8), "htm": "POST", "htu": self.running.url, "iat": time.time()}
         return proof(HOLDER, {**claims, "ath": sha256(token.encode()), **more})
 
     def raw(self, header: dict[str, Any], claims: str, sign: Callable[[bytes], bytes] = lambda signed: b"") -> str:

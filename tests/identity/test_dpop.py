@@ -48,7 +48,7 @@ def _raw(header: str, claims: str = json.dumps(CLAIMS)) -> str:
 
 @pytest.mark.parametrize(("key", "alg"), [(EC, "ES256"), (EC384, "ES384"), (ED, "EdDSA"), (RSA, "PS256"), (RSA, "RS256")])
 def test_a_proof_of_every_accepted_kind_holds(key: Key, alg: str) -> None:
-    assert _verified(proof(key, CLAIMS, alg), _proven(key)) == Proof("p1", jkt(key))
+    assert _verified(proof(key, CLAIMS, alg), _proven(key)) == Proof("p1", jkt(key), NOW_S)
 
 
 @pytest.mark.parametrize("htu", [RESOURCE + "/", RESOURCE + "?a=b#c", "HTTPS://MCP.EXAMPLE.COM:443/mcp"])
