@@ -1,20 +1,22 @@
 """Whether a stream of changes may be open: not for a caller whom the facts block, and for nobody whom the policy cannot judge.
 
-A block of the caller hides whatever is asked about, so a few items tell; only when all of those are hidden by it are all asked.
+A block of the caller hides whatever is asked about, so a few items that it does not hide tell. Otherwise a name that no backend
+has tells, since only a block of the caller hides that: also where the surface shows nothing, or a backend's rule fails.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.errors import Kind, Refusal, Undecided
-from gateway.exchange.asking import ask_list, question
+from gateway.exchange.asking import Seen, ask_list, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.target import linked, listed
-from gateway.model import Item
+from gateway.model import Resource
 
 BLOCKS = "facts/blocks"  # the rule under which `mcp.authz.exceptions` hides what the facts block
 SAMPLE = 8
+NOTHING = (Resource(type="tool", public_name="(nothing)"),)  # as a call of an unknown name asks
 
 
 async def as_of_now(ports: Ports, x: Exchange) -> Exchange:
@@ -34,10 +36,15 @@ async def admitted(ports: Ports, x: Exchange, draft: Draft) -> None:
 
 
 async def blocked(ports: Ports, x: Exchange, draft: Draft) -> bool:
-    """Whether blocks in the facts hide everything that there is. Raises `Undecided`."""
-    items = [item for items in x.view.items.values() for item in items]
+    """Whether blocks in the facts hide everything that there is, or would hide whatever there were. Raises `Undecided`."""
+    items = [listed(item) for items in x.view.items.values() for item in items]
     few = items[:: max(1, len(items) // SAMPLE)][:SAMPLE]
-    return bool(few) and await _all_blocked(ports, x, draft, few) and await _all_blocked(ports, x, draft, items)
+    seen = await _seen(ports, x, draft, few)
+    if few and not seen.lost and not _all_blocked(seen, few):
+        return False
+    if _all_blocked(await _seen(ports, x, draft, NOTHING), NOTHING):
+        return True
+    return bool(few) and not seen.lost and _all_blocked(await _seen(ports, x, draft, items), items)
 
 
 async def unseen(ports: Ports, x: Exchange, draft: Draft, public_uris: Sequence[str]) -> tuple[str, ...]:
@@ -48,8 +55,11 @@ async def unseen(ports: Ports, x: Exchange, draft: Draft, public_uris: Sequence[
     return tuple(uri for position, uri in enumerate(public_uris) if position not in seen.visible)
 
 
-async def _all_blocked(ports: Ports, x: Exchange, draft: Draft, items: Sequence[Item]) -> bool:
-    asked = question(x, [listed(item) for item in items], phase="list", action="subscriptions/listen", now_ns=x.started_ns)
-    seen = await ask_list(ports, draft, asked)
+async def _seen(ports: Ports, x: Exchange, draft: Draft, resources: Sequence[Resource]) -> Seen:
+    asked = question(x, resources, phase="list", action="subscriptions/listen", now_ns=x.started_ns)
+    return await ask_list(ports, draft, asked)
+
+
+def _all_blocked(seen: Seen, resources: Sequence[Resource]) -> bool:
     hidden = {part[position] for part, decision in seen.decisions for position in decision.hidden_by.get(BLOCKS, ())}
-    return len(hidden) == len(items)
+    return len(hidden) == len(resources)

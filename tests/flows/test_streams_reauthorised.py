@@ -35,8 +35,8 @@ PAGE = "gw-new+doc://pages/1"
 EVERYTHING = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
 LONG = {"name": "new__slow", "arguments": {"steps": 1, "pause_s": 30.0}}
 ENDLESS_NS = 4_000_000_000_000_000_000
-KEYS = ("ann", "bob", "cat", "dan", "eve", "fay", "unlucky")
-RULES = ("servers/new/guide.rego", "servers/new/slow.rego", "org/failing.rego")
+KEYS = ("ann", "bob", "cat", "dan", "eve", "fay", "hal", "ida", "jan", "kim", "unlucky")
+RULES = ("servers/new/guide.rego", "servers/new/slow.rego", "org/failing.rego", "servers/second/failing.rego")
 
 HIDING = """\
 # METADATA
@@ -91,9 +91,10 @@ def shared(places: dict[str, str], folder: Path) -> Iterator[Running]:
     (folder / "keys").touch(mode=0o600)
     with gateway(
         folder,
-        {"new": places["new"]},
+        {"new": places["new"], "second": places["new"], "away": "http://127.0.0.1:9/mcp"},
         {name: {"groups": TESTERS} for name in KEYS},
-        policies=granting(folder, "new"),
+        policies=granting(folder, "new", "second"),
+        surfaces={"default": {"backends": ["new"]}, "mixed": {"backends": ["new", "second"]}, "bare": {"backends": ["away"]}},
         limits={"keep_alive_s": 0.5, "call_grace_s": 1},
         identity={"issuers": [{**issuer.setting, "leeway_s": 0}], "key_file": str(folder / "keys")},
     ) as running:
@@ -146,17 +147,23 @@ class Stream:
 
 @asynccontextmanager
 async def opened(
-    running: Running, headers: Mapping[str, str], method: str, params: Mapping[str, Any] | None = None, *, name: str = ""
+    running: Running,
+    headers: Mapping[str, str],
+    method: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    name: str = "",
+    surface: str = "default",
 ) -> AsyncIterator[Stream]:
     """A modern request whose answer is read as it comes; with `method` GET the stream of the legacy session in `headers`."""
     async with httpx2.AsyncClient(headers={**ACCEPT, **headers}, timeout=3 * PATIENCE_S) as http, asyncio.TaskGroup() as reading:
         if method == "GET":
-            asked = http.stream("GET", running.url)
+            asked = http.stream("GET", running.surface(surface))
         else:
             told = {"MCP-Protocol-Version": MODERN, "Mcp-Method": method, **({"Mcp-Name": name} if name else {})}
             params = {**(params or {}), "_meta": {**META, "progressToken": "p"}}
             body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-            asked = http.stream("POST", running.url, json=body, headers=told)
+            asked = http.stream("POST", running.surface(surface), json=body, headers=told)
         async with asked as response:
             stream = Stream(response)
             task = reading.create_task(stream.read())
@@ -164,18 +171,19 @@ async def opened(
             task.cancel()
 
 
-def listening(running: Running, headers: Mapping[str, str], *uris: str) -> Any:
+def listening(running: Running, headers: Mapping[str, str], *uris: str, surface: str = "default") -> Any:
     wanted = {"notifications": {**EVERYTHING, "resourceSubscriptions": [*uris]}}
-    return opened(running, headers, "subscriptions/listen", wanted)
+    return opened(running, headers, "subscriptions/listen", wanted, surface=surface)
 
 
 def calling(running: Running, headers: Mapping[str, str]) -> Any:
     return opened(running, headers, "tools/call", LONG, name="new__slow")
 
 
-def blocking(folder: Path, subject: str, issuer: str = "urn:mcp-gateway:keys") -> None:
+def blocking(folder: Path, subject: str, issuer: str = "urn:mcp-gateway:keys", what: str = "") -> None:
     facts = folder / "policies/mcp/facts/data.yaml"
-    block = f"{{what: subject, issuer: '{issuer}', subject: {subject}, until_ns: {ENDLESS_NS}, reason: test}}"
+    what = what or f"what: subject, issuer: '{issuer}', subject: {subject}"
+    block = f"{{{what}, until_ns: {ENDLESS_NS}, reason: test}}"
     facts.write_text(facts.read_text().replace("blocks: []", f"blocks: [{block}]"))
 
 
@@ -243,6 +251,57 @@ def test_a_block_ends_a_subjects_streams_and_calls_and_nobody_elses(
                 assert not other.ended.is_set()
                 assert endings(running, "bob") == []
         await eventually(lambda: endings(running, "bob") == [("subscriptions/listen", "ended", "client")])
+
+    run(main())
+
+
+def test_a_blocked_callers_stream_ends_and_none_is_opened_also_where_the_surface_shows_nothing(
+    running: Running, folder: Path
+) -> None:
+    async def main() -> None:
+        jan, hal = running.headers("jan"), running.headers("hal")
+        async with listening(running, jan, surface="bare") as stream, listening(running, hal, surface="bare") as other:
+            await eventually(lambda: bool(stream.messages and other.messages))
+            blocking(folder, "jan")
+            await stream.end()
+            await eventually(lambda: endings(running, "jan") == [("subscriptions/listen", "ended", "revoked")])
+            async with listening(running, jan, surface="bare") as again:
+                await again.end()
+                assert (again.status, again.messages[0]["error"]["code"]) == (403, 1403)
+            async with listening(running, hal, surface="bare") as another:
+                await eventually(lambda: bool(another.messages))
+            assert not other.ended.is_set()
+
+    run(main())
+
+
+def test_a_block_of_a_backend_that_shows_nothing_ends_nobodys_stream(running: Running, folder: Path) -> None:
+    async def main() -> None:
+        headers, before = running.headers("ida"), len(revisions(running))
+        async with listening(running, headers, surface="bare") as stream:
+            await eventually(lambda: bool(stream.messages))
+            blocking(folder, "", what="what: backend, backend: away")
+            await eventually(lambda: len(revisions(running)) > before)
+            async with listening(running, headers, surface="bare") as another:
+                await eventually(lambda: bool(another.messages))
+            assert not stream.ended.is_set()
+
+    run(main())
+
+
+def test_a_blocked_caller_is_known_as_blocked_though_one_backends_rule_fails_for_it(running: Running, folder: Path) -> None:
+    async def main() -> None:
+        kim, before = running.headers("kim"), len(revisions(running))
+        ruling(folder, "servers/second/failing.rego", FAILING.replace("mcp.org", "mcp.servers.second").replace("unlucky", "kim"))
+        await eventually(lambda: len(revisions(running)) > before)
+        async with listening(running, kim, surface="mixed") as stream:
+            await eventually(lambda: bool(stream.messages))
+            blocking(folder, "kim")
+            await stream.end()
+            await eventually(lambda: endings(running, "kim") == [("subscriptions/listen", "ended", "revoked")])
+            async with listening(running, kim, surface="mixed") as again:
+                await again.end()
+                assert (again.status, again.messages[0]["error"]["code"]) == (403, 1403)
 
     run(main())
 
