@@ -312,6 +312,31 @@ def test_a_backend_that_hangs_costs_one_bounded_wait_and_the_next_caller_a_short
     live(offers, body, freshness)
 
 
+def test_a_credential_that_cannot_be_had_in_time_costs_one_long_wait_and_each_next_caller_a_short_one() -> None:
+    offers = Offers(ann=("mail",), bob=("notes",), carl=("todo",))
+    offers.waiting = {"ann": asyncio.Event(), "bob": asyncio.Event()}
+    offers.down = {"ann": BackendFailed("credential", "it could not be had in time", sent=False)}
+
+    async def body(stage: Stage) -> None:
+        asked = asyncio.create_task(stage.names(ANN))
+        await stage.until(lambda: offers.walks["ann"] == 1)
+        asyncio.get_running_loop().call_later(SHORT_WAIT_S + 0.1, offers.waiting["ann"].set)  # the token endpoint's time-out
+        assert (await asked, stage.missing(ANN)) == (["wiki__page"], ("desk",))
+        await within(SHORT_WAIT_S + 0.3, stage.names(BOB))
+        assert await stage.names(who("carl")) == ["desk__todo", "wiki__page"]  # it answers again
+        await offers_again(stage, offers)
+
+    async def offers_again(stage: Stage, offers: Offers) -> None:
+        """A caller who comes now waits until the lists are there."""
+        offers.tools["dora"], offers.waiting["dora"] = ("chat",), asyncio.Event()
+        asked = asyncio.create_task(stage.names(who("dora")))
+        await stage.until(lambda: offers.walks["dora"] == 1)
+        asyncio.get_running_loop().call_later(SHORT_WAIT_S + 0.1, offers.waiting["dora"].set)
+        assert await asked == ["desk__chat", "wiki__page"]
+
+    live(offers, body, Freshness(scope_wait_s=3.0))
+
+
 def test_many_callers_at_once_are_a_queue_at_the_backend() -> None:
     people = [who(f"user{number}") for number in range(3 * AT_ONCE)]
     offers = Offers(**{each.subject.identity.id: ("mail",) for each in people})

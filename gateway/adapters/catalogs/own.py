@@ -87,7 +87,7 @@ class OwnParts:
         self._changes = 0  # that the backend told of
         self._told: frozenset[str] = frozenset()
         self._failure_told_s = float("-inf")
-        self._hangs = False  # somebody waited in vain, and nothing came since
+        self._hangs = False  # somebody waited long in vain, and nothing came since
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -182,7 +182,9 @@ class OwnParts:
         refused = isinstance(failed, BackendFailed) and failed.cause in {"unauthorized", "credential"}
         own.part = ungranted(own.part) if own.part is not None and not refused else None
         own.ahead_s = own.fresh_until_s = 0.0
-        own.retry_at_s = time.monotonic() + own.retry_s
+        now_s = time.monotonic()
+        self._hangs = self._hangs or now_s - own.begun_s >= SHORT_WAIT_S  # a token endpoint that is late counts as well
+        own.retry_at_s = now_s + own.retry_s
         own.retry_s = min(own.retry_s * 2, self._freshness.refresh_s)
         self._failed(str(failed))
 
