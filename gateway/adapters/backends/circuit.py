@@ -64,6 +64,10 @@ class Circuit:
         """It was reached, but did not do well: told to the operator, without effect on callers."""
         self._last_error = error
 
+    def succeeded(self) -> None:
+        """It did well: what went wrong before is over."""
+        self._last_error = ""
+
     def status(self, era: Era | None) -> BackendStatus:
         return BackendStatus(self._name, era, self._state, self._last_error, self._since_s)
 

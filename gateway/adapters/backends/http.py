@@ -172,6 +172,7 @@ class HttpBackend:
                 async for message in messages:
                     if isinstance(message, Answer | Fault):
                         final = True
+                        self._circuit.succeeded()
                         self._link.release(response)
                     yield message
         finally:

@@ -105,6 +105,7 @@ class StdioBackend:
                     async for message in messages:
                         if isinstance(message, Answer | Fault):
                             self._deaths = 0
+                            self._circuit.succeeded()
                         yield message
         except BackendFailed as failed:
             self._circuit.failed(str(failed))

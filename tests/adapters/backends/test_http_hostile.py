@@ -235,6 +235,22 @@ def test_a_hostile_answer_fails_with_its_cause_and_is_asked_for_once(script: Scr
     run(main())
 
 
+def test_what_went_wrong_is_told_until_the_backend_does_well_again() -> None:
+    scripts = iter((html, done))
+
+    async def first_badly(received: Received) -> None:
+        await next(scripts)(received)
+
+    async def main() -> None:
+        async with scripted(modern(first_badly)) as server, backends(http(server)) as behind:
+            assert await failure(behind, tool_call()) == ("not_mcp", True)
+            assert behind.status()[0].last_error != ""
+            assert len(await messages(behind, tool_call())) == 1
+            assert (behind.status()[0].state, behind.status()[0].last_error) == ("up", "")
+
+    run(main())
+
+
 def test_no_connection_is_unreachable_and_nothing_was_sent() -> None:
     async def main() -> None:
         async with scripted(done) as server:
