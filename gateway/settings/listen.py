@@ -114,7 +114,7 @@ class Limits(Closed):
     failed_logins_per_minute: int = Field(
         default=20,
         ge=0,
-        description="after so many from an address (a /64 of IPv6) little more is verified until the minute is over; 0: all of it",
+        description="after so many from an address (a /64 of IPv6) little more is verified until the minute is over; 0: all",
     )
     exchanges_per_caller: Count = Field(default=64, description="concurrent exchanges of one caller")
     streams_per_caller: Count = Field(default=16, description="open subscription streams of one caller")
