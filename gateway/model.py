@@ -67,9 +67,10 @@ class Caller:
         own length, so no id, whatever characters it has, makes two callers' keys equal.
         """
         subject = self.subject
-        own = (subject.type, subject.authentication, subject.identity.issuer, subject.identity.id, self.agent_id)
-        actors = (part for actor in subject.actors for part in (actor.issuer, actor.id))
-        return "".join("-" if part is None else f"{len(part)}:{part}" for part in (*own, *actors))
+        parts = [subject.type, subject.authentication, subject.identity.issuer, subject.identity.id, self.agent_id]
+        for actor in subject.actors:
+            parts += (actor.issuer, actor.id)
+        return "".join(["-" if part is None else f"{len(part)}:{part}" for part in parts])
 
 
 @dataclass(frozen=True, slots=True)

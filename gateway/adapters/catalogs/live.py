@@ -79,34 +79,21 @@ class LiveCatalogs:
         self._closed = False
 
     def view(self, surface: str, caller: Caller) -> View:
-        shared = self._views[surface]
-        owns = self._own_on[surface]
-        if not owns:
-            return shared
-        key = scope_key(caller)
-        parts = tuple(own.part(key) for own in owns)
-        place = (surface, key)
-        kept = self._own_views.get(place)
-        if kept is not None and kept.shared is shared and same_objects(kept.parts, parts):
-            self._own_views.move_to_end(place)
-            return kept.view
-        merged = self._merged(surface, parts, kept.view if kept is not None else self._newest[surface])
-        self._own_views[place] = _OwnView(merged, shared, parts)
-        self._newest[surface] = merged
-        if len(self._own_views) > VIEWS_KEPT:
-            self._own_views.popitem(last=False)
-        return merged
+        if not self._own_on[surface]:
+            return self._views[surface]
+        return self._own_view(surface, scope_key(caller))
 
     async def full_view(self, surface: str, caller: Caller) -> View:
         owns = self._own_on[surface]
-        if owns:
-            key = scope_key(caller)
-            due = {walk: own for own in owns if (walk := own.wanted(key, caller)) is not None}
-            if due:
-                _, late = await asyncio.wait(due, timeout=max(own.wait_s for own in due.values()))
-                for walk in late:  # it goes on: others may wait for it, and who asks next finds what it brings
-                    due[walk].waited_in_vain()
-        return self.view(surface, caller)
+        if not owns:
+            return self._views[surface]
+        key = scope_key(caller)
+        due = {walk: own for own in owns if (walk := own.wanted(key, caller)) is not None}
+        if due:
+            _, late = await asyncio.wait(due, timeout=max(own.wait_s for own in due.values()))
+            for walk in late:  # it goes on: others may wait for it, and who asks next finds what it brings
+                due[walk].waited_in_vain()
+        return self._own_view(surface, key)
 
     async def start(self) -> None:
         for name in self._names:
@@ -220,6 +207,21 @@ class LiveCatalogs:
         self._on_change(CatalogChange(before.version, now.version, surfaces, kinds, counts, {"backend": name, **detail}))
 
     # --- each subject's own ---
+
+    def _own_view(self, surface: str, key: ScopeKey) -> View:
+        shared, owns = self._views[surface], self._own_on[surface]
+        parts = tuple(own.part(key) for own in owns)
+        place = (surface, key)
+        kept = self._own_views.get(place)
+        if kept is not None and kept.shared is shared and same_objects(kept.parts, parts):
+            self._own_views.move_to_end(place)
+            return kept.view
+        merged = self._merged(surface, parts, kept.view if kept is not None else self._newest[surface])
+        self._own_views[place] = _OwnView(merged, shared, parts)
+        self._newest[surface] = merged
+        if len(self._own_views) > VIEWS_KEPT:
+            self._own_views.popitem(last=False)
+        return merged
 
     def _merged(self, surface: str, own: Sequence[Part | None], previous: View) -> View:
         """The surface with a caller's own parts, of the very objects of `previous` as far as nothing changed."""
