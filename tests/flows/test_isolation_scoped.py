@@ -225,7 +225,7 @@ def test_before_a_backend_is_asked_as_a_subject_that_is_recorded(place: Place) -
 
 
 def test_what_cannot_be_recorded_is_not_asked_for_as_a_subject(place: Place) -> None:
-    with place.client("desk for bob") as known, place.client("desk for nora") as new:
+    with place.client("desk for otto") as known, place.client("desk for nora") as new:
         (number,) = {int(each["uri"].rsplit("/", 2)[1]) for each in pages(known, "resources/list", "resources", "modern")}
         sessions = len(place.seen.methods)
         with full(place.running):
