@@ -34,6 +34,10 @@ class Place:
     issuer: Issuer
     folder: Path
 
+    def __repr__(self) -> str:
+        """Short: property-based tests print their arguments, and without one every request that came so far."""
+        return "Place(…)"
+
     def user(self, name: str, **headers: str) -> Http:
         """A user with a token of its own."""
         http = Http(self.running, None)
