@@ -117,9 +117,15 @@ def _residue(query: Json, support: Support) -> Residue:
 
 
 def _body(
-    expressions: list[JsonObject], support: Support, depth: int, given: Mapping[str, JsonObject] | None = None
+    expressions: list[JsonObject],
+    support: Support,
+    depth: int,
+    given: Mapping[str, JsonObject] | None = None,
+    bound: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, JsonObject], Formula]:
-    """What its variables stand for, and the condition. `given`: variables that stand for something already."""
+    """What its variables stand for, and the condition. `given`: variables that stand for something already. `bound`: elements
+    of an `every` around it: what is said of them is said of each one, not of one that is looked for.
+    """
     known: dict[str, JsonObject] = dict(given or {})
     tests = []
     for expression in expressions:
@@ -129,17 +135,18 @@ def _body(
             tests.append(expression)
         else:
             known[defined[0]] = defined[1]
-    said = [(_literal(expression, known, support, depth), bool(expression.get("negated"))) for expression in tests]
+    said = [(_literal(expression, known, support, depth, bound), bool(expression.get("negated"))) for expression in tests]
     whole = (terms.filled(term, known) for name, term in known.items() if name not in (given or {}))
     said += [(_given(part), False) for term in whole for part in terms.needed(term)]
     said += [(_given(part), False) for expression in tests for part in _hoisted(expression, known)]
     literals = []
     for at, (literal, denied) in enumerate(said):
         elsewhere = {name for other, (each, _) in enumerate(said) if other != at for name in _variables(each)}
-        own = denied and any(True for _ in _variables(literal)) and elsewhere.isdisjoint(_variables(literal))
+        loose = {name for name in _variables(literal) if name not in bound}
+        own = denied and bool(loose) and elsewhere.isdisjoint(loose)
         part = (_one_of(literal) or Some(literal)) if own else literal
         literals.append(negated(part) if denied else part)
-    return known, both(_grouped(_without_implied(literals)))
+    return known, both(_grouped(_without_implied(literals), bound))
 
 
 def _hoisted(expression: JsonObject, known: Mapping[str, JsonObject]) -> Iterator[JsonObject]:
@@ -178,11 +185,13 @@ def _reference(operator: str) -> JsonObject:
     return {"type": "ref", "value": [{"type": "var", "value": first}, *steps]}
 
 
-def _literal(expression: JsonObject, known: Mapping[str, JsonObject], support: Support, depth: int) -> Formula:
+def _literal(
+    expression: JsonObject, known: Mapping[str, JsonObject], support: Support, depth: int, bound: frozenset[str]
+) -> Formula:
     """What an expression says, its `not` left out."""
     called = _call(expression)
     if "with" not in expression and isinstance(quantified := expression.get("terms"), dict) and "domain" in quantified:
-        return _every(quantified, known, support, depth)
+        return _every(quantified, known, support, depth, bound)
     if "with" in expression or (called is not None and called[0].startswith("data.")):
         return Opaque(_written(expression))
     if called is not None:
@@ -193,7 +202,9 @@ def _literal(expression: JsonObject, known: Mapping[str, JsonObject], support: S
     return _truth(terms.filled(term, known), support, depth)
 
 
-def _every(quantified: JsonObject, known: Mapping[str, JsonObject], support: Support, depth: int) -> Formula:
+def _every(
+    quantified: JsonObject, known: Mapping[str, JsonObject], support: Support, depth: int, bound: frozenset[str]
+) -> Formula:
     """There is a collection, and no element of it for which the body does not hold."""
     domain = quantified.get("domain")
     whole = terms.filled(domain, known) if isinstance(domain, dict) else terms.UNDEFINED
@@ -205,11 +216,11 @@ def _every(quantified: JsonObject, known: Mapping[str, JsonObject], support: Sup
     names = {str(value.get("value")): element}
     if isinstance(key, dict):
         names[str(key.get("value"))] = step
-    _, body = _body(_dicts(quantified.get("body")), support, depth + 1, {**known, **names})
+    within = bound | {str(step["value"])}
+    _, body = _body(_dicts(quantified.get("body")), support, depth + 1, {**known, **names}, within)
     if any(isinstance(leaf, Opaque) for leaf in leaves(body)):
         return Opaque(f"every … in {terms.rego(whole)}")
-    inner = body.of if isinstance(body, Some) and body.holds else body
-    return both((Test("given", (whole,)), Some(negated(inner), holds=False)))
+    return both((Test("given", (whole,)), Some(negated(body), holds=False)))
 
 
 def _truth(term: JsonObject, support: Support, depth: int) -> Formula:
@@ -258,21 +269,22 @@ def _without_implied(literals: list[Formula]) -> list[Formula]:
     ]
 
 
-def _grouped(literals: list[Formula]) -> Iterator[Formula]:
+def _grouped(literals: list[Formula], bound: frozenset[str]) -> Iterator[Formula]:
     """Tests that share an element are about the same one: they are kept together."""
     owners: dict[str, int] = {}
     groups: dict[int, list[Formula]] = {}
     for at, literal in enumerate(literals):
-        loose = set(_variables(literal))
+        loose = set(_variables(literal)) - bound
         meets = sorted({owners[name] for name in loose if name in owners})
         target = meets[0] if meets else at
         merged = [each for group in meets for each in groups.pop(group)]
         groups[target] = [*merged, literal]
         owners = {name: target if group in meets else group for name, group in owners.items()} | dict.fromkeys(loose, target)
     for group in groups.values():
-        if len(group) == 1 and (listed := _one_of(group[0])) is not None:
+        looked_for = any(name not in bound for each in group for name in _variables(each))
+        if looked_for and len(group) == 1 and (listed := _one_of(group[0])) is not None:
             yield listed
-        elif any(True for each in group for _ in _variables(each)):
+        elif looked_for:
             yield Some(both(group))
         else:
             yield from group

@@ -148,3 +148,10 @@ async def _agree(repository: Path, calls: list[tuple[dict[str, Any], tuple[str, 
             for arguments in (arguments for arguments, whose in calls if whose == groups):
                 document = {**asked, "arguments": arguments}
                 assert await allowed(policy, document) == holds(told, document) == (not holds(formula.negated(told), document))
+
+
+def test_what_is_said_of_every_element_is_not_told_of_one_that_is_among_them(repository: Path) -> None:
+    made = repository / "policies/mcp/servers/wiki/made.rego"
+    made.write_text(RULE.format(body='every each in input.arguments.l { each == "x" }', helper="false"))
+    lists: list[dict[str, Any]] = [{}, *({"l": each} for each in ([], ["x"], ["y"], ["z", "x"], ["x", "x"]))]
+    asyncio.run(_agree(repository, [(arguments, ()) for arguments in lists]))
