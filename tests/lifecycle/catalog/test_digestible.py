@@ -90,12 +90,12 @@ def test_an_object_of_any_names_among_the_choices_leaves_names_open() -> None:
 
 def test_a_schema_of_itself_ends_and_says_so() -> None:
     node = arguments({"next": {"$ref": "#/$defs/node"}, "value": TEXT})
-    assert digestible({**arguments({"root": {"$ref": "#/$defs/node"}}), "$defs": {"node": node}}) == Digest(
+    assert digestible({**arguments({"first": {"$ref": "#/$defs/node"}}), "$defs": {"node": node}}) == Digest(
         {
-            "$comment": "/root/next refers to itself; below that anything goes",
-            **arguments({"root": arguments({"next": {}, "value": TEXT})}),
+            "$comment": "/first/next refers to itself; below that anything goes",
+            **arguments({"first": arguments({"next": {}, "value": TEXT})}),
         },
-        ("/root/next refers to itself; below that anything goes",),
+        ("/first/next refers to itself; below that anything goes",),
     )
     assert digestible({"$ref": "#"}).schema["type"] == "object"
 
