@@ -35,17 +35,11 @@ class Issuers:
         self.introspections = tuple(introspections)
         self.rings: Mapping[str, KeyRing] = {rules.issuer: ring for rules, ring in verified}
         self.access_tokens = AccessTokens(verified)
-        self._announces_dpop = any(rules.dpop != "accepted" for _, rules in issuers)
 
     @property
     def methods(self) -> tuple[Introspection | AccessTokens, ...]:
         """In the order of asking: an issuer may want all of its JWTs introspected."""
         return (*self.introspections, self.access_tokens)
-
-    @property
-    def announces_dpop(self) -> bool:
-        """Whether challenges say that tokens may, or must, be bound to a key."""
-        return self._announces_dpop
 
     def start(self) -> None:
         self.access_tokens.start()

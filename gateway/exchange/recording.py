@@ -45,7 +45,7 @@ async def intent(ports: Ports, x: Exchange, draft: Draft) -> None:
     draft.intent_written, draft.settled_from = True, len(draft.decisions)
     try:
         await ports.audit.write(record)
-    except Exception:
+    except Exception:  # whatever it was, the line does not stand
         draft.intent_written, draft.settled_from = False, 0
         raise
 
@@ -130,7 +130,7 @@ async def _last(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, record:
     draft.closed = True
     try:
         await ports.audit.write(record)
-    except Exception:
+    except Exception:  # whatever it was, the line does not stand
         draft.closed = False
         raise
     finally:
