@@ -58,7 +58,6 @@ def _api_key(key: ApiKeySetting) -> ApiKey:
         if expires.tzinfo is None:
             raise ValueError(f"{key.id}: expires needs a zone, as in 2030-01-31T00:00:00Z")
         expires_at_s = expires.timestamp()
-    issuer = key.user_issuer or f"urn:workload:{key.subject}"  # not the key's id: a rotated key names the same users
     return ApiKey(
         id=key.id,
         sha256=bytes.fromhex(key.sha256),
@@ -68,5 +67,5 @@ def _api_key(key: ApiKeySetting) -> ApiKey:
         scopes=key.scopes,
         surfaces=None if key.surfaces is None else frozenset(key.surfaces),
         expires_at_s=expires_at_s,
-        names_users=NamesUsers(issuer, key.user_groups) if key.names_users else None,
+        names_users=NamesUsers.by(key.subject, key.user_issuer, key.user_groups) if key.names_users else None,
     )

@@ -1,6 +1,7 @@
 """What a verified credential grants, and the one failure of one that does not verify. Nothing here trusts a header."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from gateway.model import Identity, Subject
 
@@ -67,6 +68,11 @@ class NamesUsers:
 
     def __post_init__(self) -> None:
         refuse_reserved(self.issuer)
+
+    @classmethod
+    def by(cls, workload: str, issuer: str | None, groups: tuple[str, ...]) -> Self:
+        """Users of `issuer`; None: of the workload itself, and not of its key: a rotated key names the same users."""
+        return cls(issuer or f"urn:workload:{workload}", groups)
 
 
 @dataclass(frozen=True, slots=True)

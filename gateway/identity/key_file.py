@@ -145,8 +145,7 @@ def _api_key(record: KeyRecord) -> ApiKey:
 
 
 def _names_users(record: KeyRecord) -> NamesUsers:
-    # Not after the key's id: a rotated key names the same users.
-    return NamesUsers(record.user_issuer or f"urn:workload:{record.subject}", record.user_groups)
+    return NamesUsers.by(record.subject, record.user_issuer, record.user_groups)
 
 
 def _plain(words: str) -> bool:

@@ -41,7 +41,7 @@ class TrustedWorkloads:
 
     def users(self, workload: str) -> NamesUsers | None:
         """The users that this workload may name; None: it may not."""
-        return NamesUsers(self.user_issuer or f"urn:workload:{workload}", self.user_groups) if self.names_users else None
+        return NamesUsers.by(workload, self.user_issuer, self.user_groups) if self.names_users else None
 
 
 def expecting(name: str, trusted: Iterable[TrustedWorkloads]) -> TrustedWorkloads | None:
