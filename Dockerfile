@@ -12,6 +12,7 @@ COPY gateway gateway
 COPY policies policies
 COPY policy_tests policy_tests
 COPY schemas schemas
+COPY library library
 COPY .regal .regal
 COPY tools/opa/capabilities.json tools/opa/capabilities.json
 RUN /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \

@@ -1,4 +1,4 @@
-"""A wheel carries the shipped policies, their tests, schemas, linter rules and capabilities; see gateway/shipped.py."""
+"""A wheel carries the shipped policies, their tests, schemas, linter rules, capabilities and library; see gateway/shipped.py."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-CARRIED = ("policies", "policy_tests", "schemas", ".regal", "tools/opa/capabilities.json")
+CARRIED = ("policies", "policy_tests", "schemas", "library", ".regal", "tools/opa/capabilities.json")
 
 
 class BuildWithShipped(build_py):

@@ -12,6 +12,7 @@ from gateway.adapters.opa.command import OpaUnusable
 from gateway.lifecycle import printing
 from gateway.lifecycle.check import examination, showing
 from gateway.lifecycle.check.report import Row
+from gateway.lifecycle.making import library
 from gateway.lifecycle.making import repository as making
 from gateway.lifecycle.making import rule as new_rule
 from gateway.lifecycle.making.repository import NotMade
@@ -51,16 +52,32 @@ def init_command(
 
 @policy.command("new")
 def new_command(
-    rule: Annotated[str, typer.Argument(help="servers/<backend>/<rule> or org/<rule>")],
+    rule: Annotated[str | None, typer.Argument(help="servers/<backend>/<rule> or org/<rule>; with --from there is none")] = None,
     folder: Folder = Path(),
     verb: Annotated[Verb, typer.Option("--verb", help="what the rule says")] = "deny",
     tool: Annotated[str | None, typer.Option("--tool", help="whose calls it is about; default: the rule's name")] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="library:RULE", help="copy a rule of the library instead")
+    ] = None,
+    listing: Annotated[bool, typer.Option("--list", help="what the library has")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Begin a rule: its file with METADATA, typed by its tool's schema if there is one, and its test, which fails.
 
+    With --from, copy a rule of the library with its tests, its settings and their schema; the repository still passes its
+    check. --list tells what there is.
+
     Example: mcp-gateway policy new servers/crm/refunds --tool refund
+    Example: mcp-gateway policy new --from library:sql_read_only our-policies
     """
+    if listing:
+        _show_library(as_json=as_json)
+        return
+    if source is not None:
+        _copy(source, Path(rule or ".") if folder == Path() else None, as_json=as_json)
+        return
+    if rule is None:
+        raise failed("which rule? servers/<backend>/<rule> or org/<rule>, or --from library:RULE (--list shows what there is)")
     try:
         repository(folder)
         written = new_rule.add(folder, rule, verb=verb, tool=tool)
@@ -71,6 +88,43 @@ def new_command(
         return
     typer.echo(f"{folder / written[0]}: say who is refused, and who is not")
     typer.echo(f"{folder / written[1]}: fails until the rule does so; then: mcp-gateway policy check {folder}")
+
+
+def _show_library(*, as_json: bool) -> None:
+    rules = library.offered()
+    if as_json:
+        typer.echo(json.dumps([{"rule": each.rule, "title": each.title} for each in rules], indent=2))
+        return
+    last = f"\nmcp-gateway policy new --from {library.PREFIX}{rules[0].rule} DIR" if rules else ""
+    printing.table(("rule", "what it says"), [(each.rule, each.title) for each in rules], last=last)
+
+
+def _copy(source: str, folder: Path | None, *, as_json: bool) -> None:
+    """`folder`: of the repository; None: two words were given where one is meant."""
+    if folder is None:
+        raise failed("with --from a rule keeps its name: name the repository's folder and nothing else")
+    if not source.startswith(library.PREFIX):
+        raise failed(f"--from {library.PREFIX}RULE; --list shows what there is")
+    try:
+        repository(folder)
+        made = library.copy(folder, source.removeprefix(library.PREFIX))
+    except (NoRepository, NotMade) as error:
+        raise failed(str(error)) from error
+    if as_json:
+        told = {"rule": f"org/{made.rule}", "files": made.files, "settings": made.settings or None, "schema": made.schema_grew}
+        typer.echo(json.dumps(told))
+        return
+    for name in made.files:
+        typer.echo(str(folder / name))
+    if made.schema_grew:
+        typer.echo(f"The schema of facts knows settings.{made.rule} now.")
+    typer.echo(
+        f"Write your own settings into {folder / made.settings}."
+        if made.settings
+        else f"The facts have settings.{made.rule} already: they count."
+    )
+    typer.echo(f"To begin with, let it observe: `rules: {{org/{made.rule}: {{enforcement: observe}}}}` in the facts.")
+    typer.echo(f"Then: mcp-gateway policy check {folder}")
 
 
 @policy.command("check")

@@ -1,4 +1,4 @@
-"""What comes with the gateway: the policy set, its tests, schemas, linter rules and capabilities, wherever it is installed.
+"""What comes with the gateway: policies, their tests, schemas, linter rules, capabilities, library, wherever it is installed.
 
 They are kept once, at the root of the source tree. A wheel carries copies of them inside this package, which its build
 (`setup.py`) makes; in a source tree there are none, and the originals are meant.
@@ -20,6 +20,7 @@ class Shipped:
     schemas: Path
     linter: Path  # config.yaml, and rules/ of our own
     capabilities: Path
+    library: Path  # rules to be copied, laid out like a repository
 
 
 def _below(root: Path) -> Shipped:
@@ -29,6 +30,7 @@ def _below(root: Path) -> Shipped:
         schemas=root / "schemas",
         linter=root / ".regal",
         capabilities=root / "tools/opa/capabilities.json",
+        library=root / "library",
     )
 
 

@@ -14,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from gateway.lifecycle.check.examination import examined
+from gateway.lifecycle.making.library import copy
 from gateway.lifecycle.making.repository import make
 from gateway.lifecycle.repository import repository
 from tests.library.asking import LIBRARY, RULES, Case, Table, document, facts
@@ -29,14 +30,11 @@ DECISION = Draft202012Validator(schema("decision"))
 
 
 def assembled(folder: Path) -> Path:
-    """A new repository with the whole library in it, as docs and README say."""
+    """A new repository with the whole library in it, copied as `policy new --from library:RULE` does."""
     root = folder / "ours"
     make(root)
-    for path in [*LIBRARY.glob("policies/**/*"), *LIBRARY.glob("policy_tests/**/*")]:
-        if path.is_file():
-            place = root / path.relative_to(LIBRARY)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(path.read_bytes())
+    for rule in RULES:
+        copy(root, rule)
     return root
 
 

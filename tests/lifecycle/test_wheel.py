@@ -8,17 +8,24 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("pyproject.toml", "setup.py", "README.md", "gateway", "policies", "policy_tests", "schemas", ".regal", "tools/opa")
+SOURCES = (
+    *("pyproject.toml", "setup.py", "README.md", "gateway"),
+    *("policies", "policy_tests", "schemas", "library", ".regal", "tools/opa"),
+)
 MAKE = """
 import json, sys
 from pathlib import Path
+from gateway.lifecycle.making import library
 from gateway.lifecycle.making.repository import make
 from gateway.shipped import SHIPPED
-print(json.dumps({"files": make(Path(sys.argv[1])), "capabilities": str(SHIPPED.capabilities)}))
+root = Path(sys.argv[1])
+files = make(root)
+copied = [file for each in library.offered() for file in library.copy(root, each.rule).files]
+print(json.dumps({"files": [*files, *copied], "capabilities": str(SHIPPED.capabilities), "library": len(library.offered())}))
 """
 
 
-def test_a_wheel_makes_the_same_repository_as_the_source_tree(tmp_path: Path) -> None:
+def test_a_wheel_makes_the_same_repository_as_the_source_tree_with_the_whole_library(tmp_path: Path) -> None:
     source, installed = tmp_path / "source", tmp_path / "installed"
     for name in SOURCES:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -37,5 +44,6 @@ def test_a_wheel_makes_the_same_repository_as_the_source_tree(tmp_path: Path) ->
         told[name] = json.loads(done.stdout)
     assert told["wheel"]["capabilities"] == str(installed / "gateway/_shipped/tools/opa/capabilities.json")
     assert told["wheel"]["files"] == told["source"]["files"]
+    assert told["wheel"]["library"] == len(list((ROOT / "library/policies/mcp/org").glob("*.rego"))) > 0
     for file in told["wheel"]["files"]:
         assert (tmp_path / "made-wheel" / file).read_bytes() == (tmp_path / "made-source" / file).read_bytes()
