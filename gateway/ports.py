@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from gateway.catalog.surface import View
 from gateway.model import BackendMessage, Caller, ItemType, Json, JsonObject, Listing, Outgoing, Presented
+from gateway.policy.contract import Contract
 from gateway.policy.extract import Extractions
 
 
@@ -31,6 +32,11 @@ class Decider(Protocol):
     @property
     def revision(self) -> str | None:
         """Revision of the set in force; None: there is none, everything is undecided."""
+        ...
+
+    @property
+    def contract(self) -> Contract:
+        """The version of the contract in which the set in force is asked; read it right before each `decide`."""
         ...
 
     @property

@@ -14,7 +14,6 @@ from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.reading import ArgumentFacts
 from gateway.model import Decision, Json, JsonObject, Phase, Resource
-from gateway.policy import decision as answer
 from gateway.policy import document
 from gateway.policy.document import Fragments, Question
 from gateway.policy.obligations import plan_list
@@ -68,9 +67,10 @@ async def ask(ports: Ports, draft: Draft, asked: Question, *, resources: Fragmen
     started = time.perf_counter()
     said: Json = None
     try:
-        verdict = await ports.decider.decide(document.serialised(asked, resources=resources))
+        contract = ports.decider.contract
+        verdict = await ports.decider.decide(document.serialised(asked, resources=resources, words=contract.words))
         said = verdict.result
-        decided = answer.read(
+        decided = contract.read(
             verdict.result,
             asked=len(asked.resources),
             phase=asked.phase,
@@ -146,8 +146,9 @@ async def _remembered(ports: Ports, draft: Draft, asked: Question, kept: Fragmen
     revision = ports.decider.revision
     if revision is None:
         return await ask(ports, draft, asked, resources=kept)
-    resources = kept or document.fragments([document.resource_fragment(each) for each in asked.resources])
-    key = document.memory_key(asked, revision, resources=resources)
+    words = ports.decider.contract.words
+    resources = kept or document.fragments(asked.resources, words)
+    key = document.memory_key(asked, revision, resources=resources, words=words)
     known = ports.memory.find(key)
     if known is not None:
         draft.decided(asked.phase, known)

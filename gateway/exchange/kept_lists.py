@@ -6,7 +6,7 @@ from gateway.exchange.memory import Bounded
 from gateway.exchange.target import listed
 from gateway.model import Item, Resource
 from gateway.policy import document
-from gateway.policy.document import Fragments
+from gateway.policy.document import Fragments, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class KeptList:
     items: tuple[Item, ...]
     resources: tuple[Resource, ...]
     fragments: tuple[Fragments, ...]  # of each chunk
+    words: Words  # of the contract version that they are for
 
 
 class KeptLists:
@@ -22,16 +23,15 @@ class KeptLists:
     def __init__(self, size: int = 256) -> None:
         self._kept: Bounded[KeptList] = Bounded(size)
 
-    def of(self, items: tuple[Item, ...]) -> KeptList:
+    def of(self, items: tuple[Item, ...], words: Words) -> KeptList:
         known = self._kept.find(id(items))
-        if known is not None and known.items is items:
+        if known is not None and known.items is items and known.words is words:
             return known
-        return self._kept.keep(id(items), as_seen(items))
+        return self._kept.keep(id(items), as_seen(items, words))
 
 
-def as_seen(items: tuple[Item, ...]) -> KeptList:
+def as_seen(items: tuple[Item, ...], words: Words) -> KeptList:
     """The items as the policy sees them, kept nowhere: of a page that is read anew each time."""
     resources = tuple(listed(item) for item in items)
-    parts = [document.resource_fragment(each) for each in resources]
-    fragments = tuple(document.fragments(chunk) for chunk in document.chunks(parts))
-    return KeptList(items, resources, fragments)
+    fragments = tuple(document.fragments(chunk, words) for chunk in document.chunks(resources))
+    return KeptList(items, resources, fragments, words)

@@ -57,14 +57,14 @@ async def shown_as(ports: Ports, x: Exchange, type: ItemType) -> tuple[tuple[byt
     And the backends whose part is undecided. Raises `Undecided`.
     """
     items = x.view.items.get(type, ())
-    seen = await _decided(ports, x, Draft(), ports.kept_lists.of(items), action=LIST_METHODS[type])
+    seen = await _decided(ports, x, Draft(), ports.kept_lists.of(items, ports.decider.contract.words), action=LIST_METHODS[type])
     return tuple(seen.changed.get(each) or items[each].modern for each in sorted(seen.visible)), seen.lost
 
 
 async def _catalog_items(ports: Ports, x: Exchange, draft: Draft, at: Cursor | None) -> Reply:
     assert x.method.item_type is not None
     items = x.view.items.get(x.method.item_type, ())
-    seen = await _decided(ports, x, draft, ports.kept_lists.of(items))
+    seen = await _decided(ports, x, draft, ports.kept_lists.of(items, ports.decider.contract.words))
     visible = sorted(seen.visible)
     if at is not None:
         visible = [position for position in visible if items[position].public_name > (at.last or "")]
@@ -98,7 +98,7 @@ async def _resources(ports: Ports, x: Exchange, draft: Draft, at: Cursor | None)
             continue
         items = shown(x.view, read_items(page)[0])
         try:
-            seen = await _decided(ports, x, draft, as_seen(items))
+            seen = await _decided(ports, x, draft, as_seen(items, ports.decider.contract.words))
         except Undecided as failed:
             if failed.cause not in PER_BACKEND or (undecided is not None and failed.cause == "late"):
                 raise

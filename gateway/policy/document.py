@@ -1,9 +1,11 @@
-"""What is asked: one input document per question, version 1. A fact that is not there is absent, never null.
+"""What is asked: one input document per question. A fact that is not there is absent, never null.
 
-A listing of N items and a call of one are the same question with N resources or one; so they meet the same rules.
+A listing of N items and a call of one are the same question with N resources or one; so they meet the same rules. The words
+of version 1 are here; those of another version are handed in (`contract`). What no version changes is how a document is put
+together: `resources`, which answers name by position and lists keep serialised, and `exchange`, the last member.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal, TypeVar
@@ -54,48 +56,56 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """How one version of the contract says a question."""
+
+    parts: Callable[[Question], JsonObject]  # all but `resources` (which may be serialised already) and `exchange`
+    resource: Callable[[Resource], JsonObject]
+
+
+@dataclass(frozen=True, slots=True)
 class Fragments:
     """The resources of one question, serialised once and kept by whoever asks about the same items again."""
 
     array: bytes
     digest: bytes
     count: int
+    words: Words
 
 
-def document(question: Question) -> JsonObject:
+def document(question: Question, *, words: Words | None = None) -> JsonObject:
     """The whole document, `{"input": …}`, as plain values."""
-    parts = _parts(question)
-    parts["resources"] = [_resource(resource) for resource in question.resources]
+    words = words or WORDS
+    parts = words.parts(question)
+    parts["resources"] = [words.resource(resource) for resource in question.resources]
     return {"input": {**parts, "exchange": _exchange(question)}}
 
 
-def serialised(question: Question, *, resources: Fragments | None = None) -> bytes:
+def serialised(question: Question, *, resources: Fragments | None = None, words: Words | None = None) -> bytes:
     """The document as OPA gets it. `resources`, where given, are the question's own, serialised earlier."""
-    listed = _own(question, resources)
-    whole: dict[str, object] = dict(_parts(question))
+    words = words or WORDS
+    listed = _own(question, resources, words)
+    whole: dict[str, object] = dict(words.parts(question))
     whole["resources"] = msgspec.Raw(listed.array)
     whole["exchange"] = _exchange(question)
     return msgspec.json.encode({"input": whole})
 
 
-def memory_key(question: Question, revision: str, *, resources: Fragments | None = None) -> bytes:
+def memory_key(question: Question, revision: str, *, resources: Fragments | None = None, words: Words | None = None) -> bytes:
     """SHA-256 over the policy revision and the whole document, less `exchange` and with the time rounded down."""
     if not revision:
         raise ValueError("without a policy revision nothing is remembered")
+    words = words or WORDS
     rounded = replace(question, time_ns=question.time_ns - question.time_ns % MEMORY_NS)
-    rest = msgspec.json.encode([revision, _parts(rounded)], order="deterministic")
-    return sha256(_own(question, resources).digest + rest).digest()
+    rest = msgspec.json.encode([revision, words.parts(rounded)], order="deterministic")
+    return sha256(_own(question, resources, words).digest + rest).digest()
 
 
-def resource_fragment(resource: Resource) -> bytes:
-    """One resource as it stands in the document; the same bytes as long as the item does not change."""
-    return msgspec.json.encode(_resource(resource))
-
-
-def fragments(parts: Sequence[bytes]) -> Fragments:
-    """Several resource fragments, in the order of their positions."""
-    array = b"[" + b",".join(parts) + b"]"
-    return Fragments(array, sha256(array).digest(), len(parts))
+def fragments(resources: Sequence[Resource], words: Words | None = None) -> Fragments:
+    """Several resources as they stand in the document; the same bytes as long as no item of them changes."""
+    words = words or WORDS
+    array = msgspec.json.encode([words.resource(each) for each in resources])
+    return Fragments(array, sha256(array).digest(), len(resources), words)
 
 
 def chunks(resources: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
@@ -104,16 +114,16 @@ def chunks(resources: Sequence[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
         yield resources[start : start + size]
 
 
-def _own(question: Question, given: Fragments | None) -> Fragments:
-    if given is None:
-        return fragments([resource_fragment(resource) for resource in question.resources])
+def _own(question: Question, given: Fragments | None, words: Words) -> Fragments:
+    """What was serialised earlier, unless it was for a policy set of another version."""
+    if given is None or given.words is not words:
+        return fragments(question.resources, words)
     if given.count != len(question.resources):
         raise ValueError(f"{given.count} fragments for {len(question.resources)} resources: positions would be mistaken")
     return given
 
 
 def _parts(question: Question) -> JsonObject:
-    """All but `resources` (which may be serialised already) and `exchange` (which no rule may read)."""
     parts: JsonObject = {"version": VERSION, "subject": _subject(question.caller)}
     agent = _agent(question.caller, question.client)
     if agent:
@@ -195,3 +205,6 @@ def _exchange(question: Question) -> JsonObject:
 
 def _present(*facts: tuple[str, Json]) -> JsonObject:
     return {name: value for name, value in facts if value is not None}
+
+
+WORDS = Words(_parts, _resource)  # of version 1

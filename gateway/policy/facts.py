@@ -19,6 +19,7 @@ from gateway.policy.structure import LOADER, Finding, check_yaml
 
 ROOT = "mcp/facts/"
 MAIN = "mcp/facts/data.yaml"
+MAX_VERSION_DIGITS = 9
 EARLIEST_NS = 10**18  # September 2001: a smaller time was given in seconds, milliseconds or microseconds
 
 Key = str | int
@@ -48,6 +49,39 @@ def facts(texts: Mapping[str, str], schema: JsonObject, *, rules: Collection[str
     found.extend(_unknown_rules(merged, places, rules))
     found.extend(_extracts(merged, places))
     return tuple(sorted(dict.fromkeys(found), key=_order))
+
+
+def version(texts: Mapping[str, str]) -> int | None:
+    """What facts that nobody checked yet say of their version; None: nothing that could be one.
+
+    Reads no further than to it: the set's own checks read the rest, and then know how.
+    """
+    for folder, name in (file.rsplit("/", 1) for file in sorted(texts)):
+        if f"{folder}/" == ROOT and name.startswith("data."):
+            said = _top_level(texts[ROOT + name], "version")
+            if said is not None:
+                return int(said) if said.isascii() and said.isdigit() and len(said) <= MAX_VERSION_DIGITS else None
+    return None
+
+
+def _top_level(text: str, key: str) -> str | None:
+    """The plain scalar under a key of the whole document; None: there is none, or it cannot be read that far."""
+    depth, keys = 0, True  # `keys`: the next scalar of the outermost mapping is a key
+    found = False
+    try:
+        for event in yaml.parse(text, Loader=LOADER):
+            if found:
+                return event.value if isinstance(event, yaml.ScalarEvent) and not event.style else None
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth == 1 and isinstance(event, yaml.ScalarEvent | yaml.AliasEvent | yaml.CollectionEndEvent):
+                found = keys and isinstance(event, yaml.ScalarEvent) and event.value == key
+                keys = not keys
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    return None
 
 
 def whole(texts: Mapping[str, str]) -> JsonObject:

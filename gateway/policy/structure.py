@@ -22,7 +22,7 @@ CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 DATA_ROOTS = ("mcp/facts/", "mcp/canaries/")
 DATA_NAMES = ("data.json", "data.yaml", "data.yml")  # OPA ignores any other in a bundle
 
-FORBIDDEN_TO_EXISTENCE: tuple[Path, ...] = (
+OF_THE_CALL: tuple[Path, ...] = (  # in version 1 of the contract
     ("input", "arguments"),
     ("input", "arguments_valid"),
     ("input", "unknown_arguments"),
@@ -43,10 +43,16 @@ class Finding:
     message: str
 
 
-def check(sources: Mapping[str, str], asts: Mapping[str, Json], data_files: Collection[str]) -> tuple[Finding, ...]:
+def check(
+    sources: Mapping[str, str],
+    asts: Mapping[str, Json],
+    data_files: Collection[str],
+    of_the_call: tuple[Path, ...] = OF_THE_CALL,
+) -> tuple[Finding, ...]:
     """All findings, by file and line; none: the set may be loaded.
 
-    Paths are relative to the root of the set, with `/`. `asts` is what `rego.PARSE` answered to `sources`.
+    Paths are relative to the root of the set, with `/`. `asts` is what `rego.PARSE` answered to `sources`; `of_the_call` is
+    what `allow` and `hide` may not reach in the set's version of the contract.
     """
     modules: list[Module] = []
     found: list[Finding] = []
@@ -63,7 +69,7 @@ def check(sources: Mapping[str, str], asts: Mapping[str, Json], data_files: Coll
         found.extend(_contents(module))
         if _is_rule_package(module.package):
             found.extend(_verbs(module))
-            found.extend(_reach(module, modules))
+            found.extend(_reach(module, modules, of_the_call))
     found.extend(_data(data_files))
     return tuple(sorted(dict.fromkeys(found), key=lambda one: (one.file, one.line, one.message)))
 
@@ -187,14 +193,14 @@ def _wording(module: Module, rule: Rule) -> Iterator[Finding]:
         )
 
 
-def _reach(module: Module, modules: Sequence[Module]) -> Iterator[Finding]:
+def _reach(module: Module, modules: Sequence[Module], of_the_call: tuple[Path, ...]) -> Iterator[Finding]:
     """What each verb reads, followed through the rules that it refers to."""
     for rule in module.rules:
         if rule.name not in VERBS:
             continue
         for owner, inner in _closure(module, rule, modules):
             for path in inner.references:
-                problem = _unreadable(rule.name, path)
+                problem = _unreadable(rule.name, path, of_the_call)
                 if problem is None:
                     continue
                 text = ".".join(path)
@@ -205,13 +211,13 @@ def _reach(module: Module, modules: Sequence[Module]) -> Iterator[Finding]:
                     yield Finding(module.file, rule.line, f"`{rule.name}` {problem} (in {inner.name}, {through})")
 
 
-def _unreadable(verb: str, path: Path) -> str | None:
+def _unreadable(verb: str, path: Path, of_the_call: tuple[Path, ...]) -> str | None:
     """Why this verb may not read this path; None: it may. A path above a forbidden one gives it away too."""
     if path == ("input",):
         return "takes `input` whole; name the parts it reads"
     if verb not in EXISTENCE:
         return None
-    for forbidden in FORBIDDEN_TO_EXISTENCE:
+    for forbidden in of_the_call:
         common = min(len(path), len(forbidden))
         if path[:common] == forbidden[:common]:
             read = path if len(path) > len(forbidden) else forbidden

@@ -17,7 +17,6 @@ from gateway.policy.document import (
     document,
     fragments,
     memory_key,
-    resource_fragment,
     serialised,
 )
 
@@ -144,7 +143,7 @@ def test_an_absent_fact_is_absent_and_never_null(name: str) -> None:
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_what_is_sent_is_the_document_with_or_without_kept_fragments(name: str) -> None:
     question = QUESTIONS[name]
-    kept = fragments([resource_fragment(each) for each in question.resources])
+    kept = fragments(question.resources)
     assert msgspec.json.decode(serialised(question)) == document(question)
     assert serialised(question, resources=kept) == serialised(question)
 
@@ -184,7 +183,7 @@ def test_the_memory_key_is_of_the_whole_document_but_its_exchange_and_the_time_w
     tens = LIST.time_ns - LIST.time_ns % 10_000_000_000
     same = replace(LIST, decision_id="x", request_id="y", trace_id="z", time_ns=tens)
     assert memory_key(same, "r1") == key
-    assert memory_key(LIST, "r1", resources=fragments([resource_fragment(TOOL)])) == key
+    assert memory_key(LIST, "r1", resources=fragments([TOOL])) == key
     others = [
         replace(LIST, time_ns=tens + 10_000_000_000),
         replace(LIST, time_ns=tens - 1),
@@ -218,7 +217,7 @@ def test_chunks_keep_order_and_leave_nothing_out() -> None:
 
 def test_a_list_of_a_thousand_kept_fragments_is_serialised_well_under_two_milliseconds() -> None:
     many = replace(LIST, resources=(TOOL,) * 1_000)
-    kept = fragments([resource_fragment(each) for each in many.resources])
+    kept = fragments(many.resources)
     best_s = 1.0
     for _ in range(20):
         started = time.perf_counter()

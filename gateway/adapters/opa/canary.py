@@ -62,8 +62,8 @@ def read(text: bytes, file: str) -> tuple[Canary, ...] | Finding:
     return canaries
 
 
-async def wrong(ask: Ask, canaries: tuple[Canary, ...], *, file: str, revision: str) -> tuple[Finding, ...]:
-    """What is wrong with the answers; nothing: all are right.
+async def wrong(ask: Ask, canaries: tuple[Canary, ...], *, file: str, revision: str, version: int = 1) -> tuple[Finding, ...]:
+    """What is wrong with the answers; nothing: all are right. `version`: of the contract, as the set says it.
 
     Raises `Undecided` where that says nothing of the policies: OPA does not answer, or another revision than `revision` does.
     """
@@ -78,18 +78,18 @@ async def wrong(ask: Ask, canaries: tuple[Canary, ...], *, file: str, revision: 
             continue
         if verdict.revision != revision:
             raise Undecided("revision", f"canary {canary.name!r} was answered by {verdict.revision!r}, not {revision!r}")
-        if (said := _difference(canary, verdict)) is not None:
+        if (said := _difference(canary, verdict, version)) is not None:
             findings.append(Finding(file, 0, f"canary {canary.name!r}: {said}"))
     return tuple(findings)
 
 
-def _difference(canary: Canary, verdict: Verdict) -> str | None:
+def _difference(canary: Canary, verdict: Verdict, version: int) -> str | None:
     try:
         given = msgspec.convert(verdict.result, _Given)
     except msgspec.ValidationError as error:
-        return f"the answer is not one of contract version 1: {error}"
-    if given.version != 1:
-        return f"the answer is of contract version {given.version}, not 1"
+        return f"the answer is not one of contract version {version}: {error}"
+    if given.version != version:
+        return f"the answer is of contract version {given.version}, not {version}"
     if tuple(sorted(given.visible)) != tuple(sorted(canary.visible)):
         return f"visible is {sorted(given.visible)}, expected {sorted(canary.visible)}"
     if tuple(sorted(given.allowed)) != tuple(sorted(canary.allowed)):

@@ -13,6 +13,7 @@ import struct
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,13 +28,13 @@ from gateway.adapters.tasks import Tasks
 from gateway.audit_record import Diverged
 from gateway.errors import Undecided
 from gateway.model import Decision, Json, JsonObject, Phase
-from gateway.policy import decision as answer
+from gateway.policy.contract import SERVED, VERSION_1, Contract, Contracts, restated
 from gateway.policy.divergence import Divergence, divergences
 from gateway.ports import Verdict
 
 LOWEST_NICENESS = 19  # it runs when nobody else wants to, and so does the OPA that it starts
 TELL_S = 0.05  # between two accounts of what was done
-SIZES: Final = struct.Struct(">II")  # of the document, and of the live answer `[revision, result]` after it
+SIZES: Final = struct.Struct(">II")  # of the document, and of the live answer `[revision, result, version]` after it
 MAX_LINE_BYTES = 1024 * 1024
 UNAVAILABLE = frozenset(
     {"no_policy", "unreachable", "late", "revision"}
@@ -128,7 +129,27 @@ class _Document(msgspec.Struct):
 
 
 _document: Final = msgspec.json.Decoder(_Document)
-_live: msgspec.json.Decoder[tuple[str, Json]] = msgspec.json.Decoder(tuple[str, Any])
+_live: msgspec.json.Decoder[tuple[str, Json, int]] = msgspec.json.Decoder(tuple[str, Any, int])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the live set was asked, in its own words, and what it answered."""
+
+    document: bytes
+    contract: Contract
+    live: Verdict
+
+    def restated(self, target: Contract) -> bytes:
+        """The document in the words of another version. Raises `ValueError`."""
+        if target is self.contract:
+            return self.document
+        whole = msgspec.json.decode(self.document)
+        return msgspec.json.encode({"input": restated(whole["input"], self.contract, target)})
+
+    def told(self) -> _Input:
+        """As records tell of it."""
+        return _document.decode(self.restated(VERSION_1)).input
 
 
 class Comparer:
@@ -160,34 +181,39 @@ class Comparer:
             untold=self._untold,
         )
 
-    async def take(self, document: bytes, live: Verdict) -> None:
-        self._outcomes[await self._outcome(document, live)] += 1
+    async def take(self, asked: Asked) -> None:
+        self._outcomes[await self._outcome(asked)] += 1
         self._taken += 1
-        self._taken_bytes += len(document)
+        self._taken_bytes += len(asked.document)
 
-    async def _outcome(self, document: bytes, live: Verdict) -> str:
+    async def _outcome(self, asked: Asked) -> str:
+        live, contract = asked.live, self._candidate.contract
+        try:
+            document = asked.restated(contract)
+        except ValueError:  # nothing that the gateway asks
+            return "failed"
         try:
             verdict = await self._candidate.decide(document)
         except Undecided as undecided:
-            return "failed" if undecided.cause in UNAVAILABLE else self._undecided(document, live, undecided)
-        if verdict.result == live.result:  # most are, and nothing more need be read of them
+            return "failed" if undecided.cause in UNAVAILABLE else self._undecided(asked, undecided)
+        if verdict.result == live.result and contract is asked.contract:  # most are, and nothing more need be read of them
             return "same"
-        asked = _document.decode(document).input
+        told = asked.told()
         try:
-            ours = _read(live, asked)
+            ours = _read(live, told, asked.contract)
         except Undecided:  # the live answer was refused: what the candidate's would be worth cannot be told
             return "failed"
         try:
-            theirs = _read(verdict, asked)
+            theirs = _read(verdict, told, contract)
         except Undecided as undecided:
-            return self._undecided(document, live, undecided)
-        found = divergences(ours, theirs, asked=len(asked.resources), phase=asked.action.phase)
-        return self._diverged(asked, live.revision, found) if found else "same"
+            return self._undecided(asked, undecided)
+        found = divergences(ours, theirs, asked=len(told.resources), phase=told.action.phase)
+        return self._diverged(told, live.revision, found) if found else "same"
 
-    def _undecided(self, document: bytes, live: Verdict, undecided: Undecided) -> str:
-        asked = _document.decode(document).input
-        found = (Divergence("newly-undecided", (), tuple(range(len(asked.resources)))),)
-        return self._diverged(asked, live.revision, found, cause=undecided.cause)
+    def _undecided(self, asked: Asked, undecided: Undecided) -> str:
+        told = asked.told()
+        found = (Divergence("newly-undecided", (), tuple(range(len(told.resources)))),)
+        return self._diverged(told, asked.live.revision, found, cause=undecided.cause)
 
     def _diverged(self, asked: _Input, revision: str, found: tuple[Divergence, ...], *, cause: str | None = None) -> str:
         self._kinds.update(each.kind for each in found)
@@ -224,8 +250,8 @@ class Comparer:
         return True
 
 
-def _read(verdict: Verdict, asked: _Input) -> Decision:
-    return answer.read(
+def _read(verdict: Verdict, asked: _Input, contract: Contract) -> Decision:
+    return contract.read(
         verdict.result,
         asked=len(asked.resources),
         phase=asked.action.phase,
@@ -234,7 +260,9 @@ def _read(verdict: Verdict, asked: _Input) -> Decision:
     )
 
 
-async def compare(plan: Plan, questions: asyncio.StreamReader, tell: Callable[[Told], None]) -> None:
+async def compare(
+    plan: Plan, questions: asyncio.StreamReader, tell: Callable[[Told], None], contracts: Contracts = SERVED
+) -> None:
     """Until `questions` end."""
     source = Source(Path(plan.folder), Path(plan.schemas), None if plan.capabilities is None else Path(plan.capabilities))
     limits = Limits(deadline_s=plan.deadline_s, connections=2, max_answer_bytes=plan.max_answer_bytes, background=True)
@@ -242,7 +270,7 @@ async def compare(plan: Plan, questions: asyncio.StreamReader, tell: Callable[[T
     def changed(event: PolicyEvent) -> None:
         tell(Told(event=event))
 
-    candidate = PolicySetDecider(source, plan.binary, limits, changed, role="shadow policy")
+    candidate = PolicySetDecider(source, plan.binary, limits, changed, role="shadow policy", contracts=contracts)
     comparer = Comparer(candidate, plan.records_per_s, lambda record: tell(Told(record=record)))
     tasks = Tasks()
     tasks.spawn(_tell_states(comparer, tell), "account of the policy shadow")
@@ -252,8 +280,8 @@ async def compare(plan: Plan, questions: asyncio.StreamReader, tell: Callable[[T
             while True:
                 sizes = SIZES.unpack(await questions.readexactly(SIZES.size))
                 document, live = [await questions.readexactly(size) for size in sizes]
-                revision, result = _live.decode(live)
-                await comparer.take(document, Verdict(result, revision))
+                revision, result, version = _live.decode(live)
+                await comparer.take(Asked(document, contracts[version], Verdict(result, revision)))
     finally:
         await tasks.close()
         tell(Told(state=comparer.state()))
@@ -269,7 +297,7 @@ async def _tell_states(comparer: Comparer, tell: Callable[[Told], None]) -> None
         await asyncio.sleep(TELL_S)
 
 
-async def _main() -> None:
+async def _main(contracts: Contracts) -> None:
     loop = asyncio.get_running_loop()
     questions = asyncio.StreamReader(limit=MAX_LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
@@ -278,11 +306,16 @@ async def _main() -> None:
     def tell(told: Told) -> None:
         os.write(1, msgspec.json.encode(told) + b"\n")
 
-    await compare(plan, questions, tell)
+    await compare(plan, questions, tell, contracts)
 
 
-if __name__ == "__main__":
+def main(contracts: Contracts = SERVED) -> None:
+    """The whole process. `contracts`: the versions that the live set and the candidate may say."""
     os.nice(LOWEST_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everybody; the gateway ends us in order
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    uvloop.run(_main())
+    uvloop.run(_main(contracts))
+
+
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ from gateway.adapters.opa.snapshot import Snapshot, Source, Stamp
 from gateway.adapters.opa.status import PolicyEvent, PolicyStatus, Rejection
 from gateway.adapters.tasks import Tasks
 from gateway.errors import Undecided
+from gateway.policy.contract import SERVED, VERSION_1, Contract, Contracts
 from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
 
@@ -45,8 +46,13 @@ class PolicySetDecider:
         *,
         role: Literal["policy", "shadow policy"] = "policy",
         history: History | None = None,
+        contracts: Contracts = SERVED,
     ) -> None:
-        """`role`: what the operator's log calls it. `history`: keeps what was accepted; None: nothing can be gone back to."""
+        """`role`: what the operator's log calls it. `history`: keeps what was accepted; None: nothing can be gone back to.
+
+        `contracts`: the versions that a set may say.
+        """
+        self._contracts = contracts
         self._role = role
         self._history = history
         self._pin: Pin | None = None
@@ -79,8 +85,12 @@ class PolicySetDecider:
     def extractions(self) -> Extractions:
         return self._current.built.extractions if self._current is not None else Extractions()
 
+    @property
+    def contract(self) -> Contract:
+        return self._current.built.contract if self._current is not None else VERSION_1
+
     async def decide(self, document: bytes) -> Verdict:
-        """Raises `Undecided`."""
+        """Raises `Undecided`. Which set answers is settled before the first await: it is the one that `contract` is of."""
         current = self._current
         if current is None:
             raise Undecided("no_policy", "no policy set is in force")
@@ -168,7 +178,7 @@ class PolicySetDecider:
                 await self._keep(copy)
                 await policyset.discard(folder)
                 return None
-            built = await policyset.build(self._binary, copy, folder)
+            built = await policyset.build(self._binary, copy, folder, self._contracts)
             started = await policyset.start(built, self._binary, self._limits, self._restarted)
             try:
                 await self._keep(copy)

@@ -11,13 +11,14 @@ from gateway.adapters.opa.findings import Finding
 from gateway.adapters.opa.snapshot import Snapshot
 from gateway.model import Json, JsonObject
 from gateway.policy import facts, structure
+from gateway.policy.contract import VERSION_1, Contract
 from gateway.policy.rego import PARSE
 
 FACTS = "mcp/facts/"
 FACTS_SCHEMA = "facts.json"
 
 
-async def findings(binary: str, copy: Snapshot) -> tuple[Finding, ...]:
+async def findings(binary: str, copy: Snapshot, contract: Contract = VERSION_1) -> tuple[Finding, ...]:
     """What is wrong with the structure of the rules, with the data files and with the facts."""
     texts: dict[str, str] = {}
     unreadable = []
@@ -30,7 +31,7 @@ async def findings(binary: str, copy: Snapshot) -> tuple[Finding, ...]:
     data = {name: text for name, text in texts.items() if name not in rules}
     trees = await parsed(binary, rules)
     # The checks below hold the interpreter for tens of milliseconds: in a thread, decisions go on between their steps.
-    structural = await asyncio.to_thread(structure.check, rules, trees, tuple(data))
+    structural = await asyncio.to_thread(structure.check, rules, trees, tuple(data), contract.of_the_call)
     factual = await asyncio.to_thread(_data_findings, tuple(sorted(data.items())), copy.schema(FACTS_SCHEMA), _names(rules))
     return (*unreadable, *structural, *factual)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.adapters.opa import canary, compile, inspect, snapshot
+from gateway.adapters.opa import canary, compile, inspect, snapshot, spoken
 from gateway.adapters.opa.canary import Canary
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.command import OpaUnusable
@@ -18,9 +18,9 @@ from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.process import Launch, OpaProcess
 from gateway.adapters.opa.snapshot import Snapshot, Source
 from gateway.errors import Undecided
-from gateway.policy import facts
 from gateway.policy.bundle_signature import Signed
-from gateway.policy.extract import Extractions, declarations
+from gateway.policy.contract import SERVED, Contract, Contracts
+from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
 
 log = logging.getLogger("gateway.opa")
@@ -38,12 +38,17 @@ class Built:
     signed: Signed | None
     rules: str  # revision without facts that came apart
     extractions: Extractions
+    contract: Contract
 
 
-async def build(binary: str, copy: Snapshot, folder: Path) -> Built:
+async def build(binary: str, copy: Snapshot, folder: Path, contracts: Contracts = SERVED) -> Built:
     """Check a snapshot in every way and make its bundle. Raises `PolicyRejected` with all findings at once."""
+    contract = await asyncio.to_thread(spoken.spoken, copy, contracts)
     checked, inspected, bundle = await asyncio.gather(
-        compile.check(binary, copy), inspect.findings(binary, copy), compile.build(binary, copy, folder), return_exceptions=True
+        compile.check(binary, copy),
+        inspect.findings(binary, copy, contract),
+        compile.build(binary, copy, folder),
+        return_exceptions=True,
     )
     findings: list[Finding] = []
     for outcome in (checked, inspected):
@@ -57,16 +62,8 @@ async def build(binary: str, copy: Snapshot, folder: Path) -> Built:
         raise PolicyRejected(tuple(dict.fromkeys(findings)))
     if isinstance(bundle, BaseException):
         raise bundle
-    declared = await asyncio.to_thread(_extractions, copy)
-    return Built(copy.revision, copy.digest, bundle, canaries, folder, copy.signed, copy.rules, declared)
-
-
-def _extractions(copy: Snapshot) -> Extractions:
-    """What the facts of a checked snapshot declare to be extracted from arguments."""
-    told = {
-        name: text.decode() for name, text in copy.texts.items() if name.startswith(facts.ROOT) and not name.endswith(".rego")
-    }
-    return declarations(facts.whole(told), copy.revision)
+    declared = await asyncio.to_thread(spoken.extractions, copy, contract)
+    return Built(copy.revision, copy.digest, bundle, canaries, folder, copy.signed, copy.rules, declared, contract)
 
 
 def _canaries(copy: Snapshot, findings: list[Finding]) -> tuple[Canary, ...]:
@@ -143,7 +140,9 @@ async def start(built: Built, binary: str, limits: Limits, on_restart: Callable[
 
 async def _wrong(built: Built, process: OpaProcess) -> tuple[Finding, ...]:
     try:
-        return await canary.wrong(process.ask, built.canaries, file=canary.FILE, revision=built.revision)
+        return await canary.wrong(
+            process.ask, built.canaries, file=canary.FILE, revision=built.revision, version=built.contract.version
+        )
     except Undecided as error:
         raise OpaUnusable(f"OPA does not answer its canaries: {error}") from error
 

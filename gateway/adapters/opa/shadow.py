@@ -28,6 +28,7 @@ from gateway.adapters.tasks import Tasks
 from gateway.audit_record import ShadowPeriod
 from gateway.errors import Unrecorded
 from gateway.model import JsonObject
+from gateway.policy.contract import Contract
 from gateway.policy.divergence import KINDS
 from gateway.policy.extract import Extractions
 from gateway.ports import Audit, Decider, Verdict
@@ -60,7 +61,16 @@ class Budget:
 class Shadow(Collector):
     """`offer` is for the live path; the figures are for Prometheus."""
 
-    def __init__(self, plan: Plan, budget: Budget, audit: Audit, on_event: Callable[[PolicyEvent], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        budget: Budget,
+        audit: Audit,
+        on_event: Callable[[PolicyEvent], None],
+        program: str = comparing.__name__,
+    ) -> None:
+        """`program`: the module that compares."""
+        self._program = program
         self._plan = plan
         self._budget = budget
         self._audit = audit
@@ -70,7 +80,7 @@ class Shadow(Collector):
         self._running: asyncio.Task[None] | None = None
         self._closing = False
         self._process: asyncio.subprocess.Process | None = None
-        self._waiting: list[tuple[bytes, Verdict]] = []
+        self._waiting: list[tuple[bytes, Verdict, int]] = []
         self._offered = self._offered_bytes = 0  # to this process, those that still wait here included
         self._state = State()
         self._before = (Counter[str](), Counter[str](), 0)  # outcomes, kinds and untold of the processes before this one
@@ -80,8 +90,8 @@ class Shadow(Collector):
 
     # --- the live path ---
 
-    def offer(self, document: bytes, live: Verdict) -> None:
-        """Have it compared when there is time. Never waits and never raises."""
+    def offer(self, document: bytes, live: Verdict, version: int = 1) -> None:
+        """Have it compared when there is time: never waits, never raises. `version`: of the contract that `live` speaks."""
         if not self._drawn(document):
             return
         if self._process is None:
@@ -93,7 +103,7 @@ class Shadow(Collector):
             return
         self._offered += 1
         self._offered_bytes += len(document)
-        self._waiting.append((document, live))
+        self._waiting.append((document, live, version))
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
 
@@ -114,8 +124,8 @@ class Shadow(Collector):
         if process is None or process.stdin is None or process.stdin.is_closing():
             return  # what was offered to a process that ended is counted there
         frames: list[bytes] = []
-        for document, live in waiting:
-            answer = msgspec.json.encode((live.revision, live.result))
+        for document, live, version in waiting:
+            answer = msgspec.json.encode((live.revision, live.result, version))
             frames += (SIZES.pack(len(document), len(answer)), document, answer)
         process.stdin.write(b"".join(frames))
 
@@ -213,7 +223,7 @@ class Shadow(Collector):
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            comparing.__name__,
+            self._program,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**scrubbed(), "PYTHONPATH": os.fspath(PACKAGE)},
@@ -297,11 +307,16 @@ class Shadowed:
         return self.live.revision
 
     @property
+    def contract(self) -> Contract:
+        return self.live.contract
+
+    @property
     def extractions(self) -> Extractions:
         return self.live.extractions
 
     async def decide(self, document: bytes) -> Verdict:
         """Raises `Undecided`: then there is nothing to compare with."""
+        version = self.live.contract.version
         verdict = await self.live.decide(document)
-        self.shadow.offer(document, verdict)
+        self.shadow.offer(document, verdict, version)
         return verdict

@@ -22,6 +22,7 @@ from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.status import PolicyEvent, PolicyStatus, Rejection
 from gateway.adapters.tasks import Tasks
 from gateway.errors import Undecided
+from gateway.policy.contract import VERSION_1, Contract
 from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
 
@@ -118,6 +119,10 @@ class SidecarDecider:
     @property
     def revision(self) -> str | None:
         return self._revision
+
+    @property
+    def contract(self) -> Contract:
+        return VERSION_1
 
     @property
     def extractions(self) -> Extractions:
