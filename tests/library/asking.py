@@ -50,6 +50,7 @@ class Table:
     argument: str = ""
     verb: str = "deny"
     base: dict[str, Any] = field(default_factory=dict)  # what all cases share
+    settings: dict[str, Any] | None = None  # in the place of those that the library shows
 
 
 def document(table: Table, case: Case) -> dict[str, Any]:

@@ -50,6 +50,9 @@ def opa(serve: Callable[[Path], Opa], tmp_path_factory: pytest.TempPathFactory) 
     known = yaml.safe_load(told.read_text())
     known["items"] = facts()
     told.write_text(yaml.safe_dump(known))
+    for rule, table in TABLES.items():
+        if table.settings is not None:
+            (policies / f"mcp/facts/settings/{rule}/data.yaml").write_text(yaml.safe_dump(table.settings))
     return serve(policies)
 
 
