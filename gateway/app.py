@@ -16,6 +16,7 @@ from gateway.adapters.credentials.assertion import Signer
 from gateway.adapters.key_file import KeyChange
 from gateway.adapters.limits import MemoryLimiter
 from gateway.adapters.metrics import Metrics, Words
+from gateway.adapters.opa.rollout_figures import RolloutFigures
 from gateway.adapters.opa.shadow import Shadowed
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.operations import Check, Operations
@@ -64,10 +65,11 @@ class Gateway:
             settings, self._tokens, self._keys.method, rooms, public_url, self._strangers
         )
         self._decider = policy.decider(settings, self._policy_told)
-        self._feed = policy.feed(settings)
+        self._feeds = policy.feeds(settings)
         self._shadow = policy.shadow(settings, self._audit, self._shadow_told)
         if self._shadow is not None:
             self._metrics.register(self._shadow)
+        self._metrics.register(RolloutFigures(self._decider.status, {name: each.status for name, each in self._feeds.items()}))
         info = backends.client_info(settings)
         self._signing = credentials.signing_keys(settings)
         self._backends = backends.backends(settings, self._backend_told, signer=Signer(self._signing, public_url))
@@ -139,8 +141,7 @@ class Gateway:
             raise SettingsError(f"audit.folder: {folder}: cannot be written ({error.strerror or error})") from error
         self._tokens.start()
         self._keys.start()
-        if self._feed is not None:
-            await self._feed.start()
+        await asyncio.gather(*(feed.start() for feed in self._feeds.values()))
         await asyncio.gather(self._decider.start(), self._backends.start())
         await self._catalogs.start()
         await self._catalogs.started(self._settings.catalog.start_wait_s)
@@ -171,8 +172,8 @@ class Gateway:
         await self._backends.close()
         await self._signing.close()
         await self._decider.close()
-        if self._feed is not None:
-            await self._feed.close()
+        for feed in self._feeds.values():
+            await feed.close()
         if self._shadow is not None:
             await self._shadow.close()
         await self._tokens.close()
@@ -187,11 +188,18 @@ class Gateway:
         checks = [Check("policy", policy.ready, problem), Check("audit", audit.ok, audit.detail)]
         if policy.pinned is not None:
             checks.append(Check("policy-pin", True, f"revision {policy.pinned} was gone back to: newer sets wait", note=True))
+        if policy.facts_pinned is not None:
+            gone = f"facts of revision {policy.facts_pinned} were gone back to: newer facts, blocks among them, wait"
+            checks.append(Check("policy-facts-pin", True, gone, note=True))
+        if policy.fallback:
+            last = f"{' and '.join(policy.fallback)} accepted before decide, since the newest is refused"
+            checks.append(Check("policy-fallback", True, last, note=True))
         if policy.rejection is not None:
             findings = "; ".join(f"{each.file}:{each.line}: {each.message}" for each in policy.rejection.findings)
             checks.append(Check("policy-edit", True, f"the newest edit is not in force: {findings}", note=True))
-        if self._feed is not None and (problem := self._feed.status().problem):
-            checks.append(Check("policy-server", True, f"the newest bundle that it served stays: {problem}", note=True))
+        for name, feed in self._feeds.items():
+            if problem := feed.status().problem:
+                checks.append(Check(name, True, f"the newest bundle that it served stays: {problem}", note=True))
         if self._shadow is not None:
             checks.append(self._shadow.check())
         for status in self._backends.status():
@@ -233,15 +241,21 @@ class Gateway:
             return
         findings = [f"{each.file}:{each.line}: {each.message}" for each in event.findings]
         detail: JsonObject = {"findings": [*findings]} if findings else {"took_ms": round(event.took_s * 1e3, 1)}
-        if event.signed_by is not None:
-            detail["signed_by"] = event.signed_by
-        accepted = event.kind == "enforced"
-        if accepted and event.revision is not None:
-            state.policy(revision=event.revision, since_s=time.time(), now=time.time)
-            self._listeners.policy_changed()
-        else:
+        told = {"signed_by": event.signed_by, "facts": event.facts, "facts_signed_by": event.facts_signed_by}
+        detail |= {name: value for name, value in told.items() if value is not None}
+        if event.kind == "renewed":
+            detail = {"signed_anew": True, **detail}
+        if event.fallback:
+            detail["fallback"] = [*event.fallback]
+        accepted = event.kind != "rejected"
+        if not accepted:
             state.policy_rejected()
-        self._standings.policy_changed()
+        elif event.revision is not None and event.kind == "enforced":
+            state.policy(revision=event.revision, since_s=time.time(), now=time.time)
+        if event.revision != event.previous or not accepted:  # the same, signed anew or typed otherwise, says the same
+            self._standings.policy_changed()
+            if accepted:
+                self._listeners.policy_changed()
         self._record(Changed("policy", accepted, before=event.previous, after=event.revision, detail=detail))
 
     def _shadow_told(self, event: PolicyEvent) -> None:

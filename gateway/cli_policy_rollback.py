@@ -15,6 +15,7 @@ from gateway.lifecycle.rollback import CannotGoBack, Outcome, meant, pinned, rel
 from gateway.settings.load import SettingsError, load
 
 NO_HISTORY = "the settings name no policy.history: the folder in which the gateway keeps accepted sets"
+NO_FACTS = "the settings name neither policy.facts nor policy.facts_server: the facts come and go with the rules"
 SILENT = "no gateway has said anything within {s:g} s: it will be taken when one runs; see /readyz and the log"
 
 
@@ -24,11 +25,14 @@ def rollback_command(
         Path, typer.Option("--settings", "-s", envvar="MCP_GATEWAY_SETTINGS", help="the settings of the gateway")
     ] = Path("gateway.yaml"),
     release: Annotated[bool, typer.Option("--release", help="no longer stay there: the newest set decides again")] = False,
+    facts: Annotated[bool, typer.Option("--facts", help="earlier facts, of policy.facts, and the rules as they are")] = False,
     list_only: Annotated[bool, typer.Option("--list", help="only show what is kept")] = False,
     wait_s: Annotated[float, typer.Option("--wait-s", min=0, max=600, help="wait so long for the gateway")] = 15.0,
     as_json: AsJson = False,
 ) -> None:
     """Go back to a policy set that was in force before, and stay there until --release; newer sets wait meanwhile.
+
+    Where facts roll out apart, rules go back without them, and with --facts they go back without the rules.
 
     The gateway checks it like any other set, its signature and age too; what it refuses is undone at once, and the set in
     force stays. Run it as the gateway's own user, where its policy.history is.
@@ -38,10 +42,14 @@ def rollback_command(
     if bool(revision) + release + list_only > 1:
         raise failed("give one of REVISION, --release and --list")
     try:
-        folder = load(settings).policy.history
-        if folder is None:
+        policy = load(settings).policy
+        if policy.history is None:
             raise failed(NO_HISTORY)
-        history = History(folder, keep=1, writes=False)
+        if facts and policy.facts is None and policy.facts_server is None:
+            raise failed(NO_FACTS)
+        history = History(policy.history, keep=1, writes=False)
+        if facts:
+            history = history.of_facts()
         if list_only:
             _show(history, as_json=as_json)
             return

@@ -5,6 +5,7 @@ import shutil
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from gateway.adapters.opa.client import Limits
@@ -22,7 +23,7 @@ from gateway.policy import bundle_signature
 from gateway.ports import Audit
 from gateway.settings.load import SettingsError, secret_value
 from gateway.settings.model import Settings
-from gateway.settings.policy import Policy, RequireSigned
+from gateway.settings.policy import Policy, PolicyServer, RequireSigned
 from gateway.shipped import SHIPPED
 
 
@@ -35,9 +36,10 @@ def decider(
     source = policy_source(settings)
     if opa.url is not None:
         told = settings.policy
-        if told.bundle is not None or told.server is not None or told.require_signed is not None:
+        if any(each is not None for each in (told.bundle, told.server, told.facts_server, told.require_signed)):
             raise SettingsError(
-                "policy.bundle, policy.server, policy.require_signed: with opa.url the sidecar loads and verifies its own bundles"
+                "policy.bundle, policy.server, policy.facts_server, policy.require_signed: "
+                "with opa.url the sidecar loads and verifies its own bundles"
             )
         trust = Trust(
             token=secret_value(opa.token) if opa.token else None,
@@ -75,39 +77,65 @@ def shadow(settings: Settings, audit: Audit, on_event: Callable[[PolicyEvent], N
 def policy_source(settings: Settings) -> Source:
     policy = settings.policy
     return Source(
-        _served(policy) or policy.bundle or policy.folder,
+        _served(policy, "server") or policy.bundle or policy.folder,
         policy.schemas,
         policy.capabilities or SHIPPED.capabilities,
         policy.canaries,
         bundle_trust(policy.require_signed),
-        policy.facts,
+        _facts(policy),
     )
 
 
-def feed(settings: Settings) -> BundleFeed | None:
-    """What keeps the bundle of a bundle server; None: there is no such server. Raises `SettingsError`."""
-    server, file = settings.policy.server, _served(settings.policy)
-    if server is None or file is None:
-        return None
+def _facts(policy: Policy) -> Path | None:
+    """Raises `SettingsError`: where signatures are required a folder would be refused for as long as the gateway runs."""
+    if policy.facts is not None and policy.facts.is_dir() and policy.require_signed is not None:
+        raise SettingsError(
+            f"policy.facts: {policy.facts} is a folder, which nobody can sign, and require_signed is set: "
+            "name a bundle of `mcp-gateway policy build --only-facts`"
+        )
+    return _served(policy, "facts_server") or policy.facts
+
+
+def feeds(settings: Settings) -> dict[str, BundleFeed]:
+    """What keeps the bundles of bundle servers, by what readiness calls it. Raises `SettingsError`."""
+    told = settings.policy
+    trust = bundle_trust(told.require_signed)
+    servers: dict[Literal["server", "facts_server"], PolicyServer | None] = {
+        "server": told.server,
+        "facts_server": told.facts_server,
+    }
+    found = {}
+    for name, server in servers.items():
+        file = _served(told, name)
+        if server is not None and file is not None:
+            trusted = trust.of_facts() if trust is not None and name == "facts_server" else trust
+            found[f"policy-{name.replace('_', '-')}"] = BundleFeed(bundle_server(server, f"policy.{name}"), file, trusted)
+    return found
+
+
+def bundle_server(server: PolicyServer, name: str) -> BundleServer:
+    """`name`: of the setting. Raises `SettingsError`."""
     parts = urlsplit(server.url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password or parts.fragment:
-        raise SettingsError("policy.server.url: is no http or https URL without user and fragment")
+        raise SettingsError(f"{name}.url: is no http or https URL without user and fragment")
     if parts.scheme == "http" and not server.allow_plain_http and not is_loopback(parts.hostname):
         raise SettingsError(
-            "policy.server.url: is plain http beyond loopback: use https, or set allow_plain_http if the network is safe"
+            f"{name}.url: is plain http beyond loopback: use https, or set allow_plain_http if the network is safe"
         )
     try:
         tls = ssl.create_default_context(cafile=server.tls_ca) if parts.scheme == "https" else None
     except OSError as error:  # ssl.SSLError is one
-        raise SettingsError(f"policy.server.tls_ca: {server.tls_ca}: cannot be used: {error}") from error
-    asked = BundleServer(
+        raise SettingsError(f"{name}.tls_ca: {server.tls_ca}: cannot be used: {error}") from error
+    return BundleServer(
         server.url, tls, secret_value(server.token) if server.token else None, server.poll_s, server.long_poll_s or 0.0
     )
-    return BundleFeed(asked, file, bundle_trust(settings.policy.require_signed))
 
 
-def _served(policy: Policy) -> Path | None:
-    return policy.history / "served.tar.gz" if policy.server is not None and policy.history is not None else None
+def _served(policy: Policy, name: Literal["server", "facts_server"]) -> Path | None:
+    """Where a bundle server's bundle is kept; None: there is no such server."""
+    if policy.history is None or (policy.server if name == "server" else policy.facts_server) is None:
+        return None
+    return policy.history / ("served.tar.gz" if name == "server" else "served-facts.tar.gz")
 
 
 def bundle_trust(required: RequireSigned | None) -> bundle_signature.Trust | None:
@@ -128,7 +156,7 @@ def bundle_trust(required: RequireSigned | None) -> bundle_signature.Trust | Non
         mistakes.append("policy.require_signed.keys: two keys have the same id")
     if mistakes:
         raise SettingsError("\n".join(mistakes))
-    return bundle_signature.Trust(tuple(keys), required.max_age_s)
+    return bundle_signature.Trust(tuple(keys), required.max_age_s, required.facts_max_age_s)
 
 
 def opa_binary(settings: Settings) -> str:

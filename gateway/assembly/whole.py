@@ -25,7 +25,7 @@ def check(settings: Settings) -> None:
         *(partial(identity.access_tokens, [each]) for each in settings.identity.issuers),
     ]
     checks += [partial(identity.access_tokens, settings.identity.issuers)]
-    checks += [partial(policy.decider, settings, lambda event: None), partial(policy.feed, settings)]
+    checks += [partial(policy.decider, settings, lambda event: None), partial(policy.feeds, settings)]
     if settings.policy.shadow is not None:
         checks += [partial(policy.opa_binary, settings)]
     checks += [partial(credentials.signing_keys, settings)]

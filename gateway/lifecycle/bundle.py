@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import jwt
 import msgspec
@@ -41,10 +42,14 @@ class Packed:
     files: int
 
 
+Share = Literal["all", "rules", "facts"]
+"""What of a policy set a bundle takes: rules and facts that roll out apart are two bundles."""
+
+
 async def packed(
-    binary: str, source: Source, *, label: str | None = None, signer: Signer | None = None, with_facts: bool = True
+    binary: str, source: Source, *, label: str | None = None, signer: Signer | None = None, share: Share = "all"
 ) -> Packed:
-    """The bundle of a policy set that might be put in force, checked with its facts also if it is packed without.
+    """The bundle of a policy set that might be put in force, all of which is checked also if only a share is packed.
 
     Raises `PolicyRejected` or `OpaUnusable`.
     """
@@ -54,9 +59,9 @@ async def packed(
         built = await policyset.build(binary, copy, folder)
         proved = await policyset.start(built, binary, PATIENCE, _untold)
         await proved.process.stop()
-        texts = {name: text for name, text in copy.texts.items() if with_facts or not name.startswith(snapshot.FACTS)}
+        texts = {name: text for name, text in copy.texts.items() if _shared(name, share)}
         revision = bundle.revision(label, bundle.digest(texts)[:16])
-        manifest = {"revision": revision, "roots": [bundle.ROOT] if with_facts else _roots(texts)}
+        manifest = {"revision": revision, "roots": _roots(texts, share)}
         files = {**texts, bundle.MANIFEST: msgspec.json.encode(manifest)}
         if signer is not None:
             hashes = await _hashes(binary, files, folder)
@@ -70,8 +75,14 @@ async def packed(
     return Packed(revision, content, len(texts))
 
 
-def _roots(texts: Mapping[str, bytes]) -> list[str]:
-    """What a bundle without facts may speak about, so that an OPA can load facts beside it."""
+def _shared(name: str, share: Share) -> bool:
+    return share == "all" or (share == "facts") == name.startswith(snapshot.FACTS)
+
+
+def _roots(texts: Mapping[str, bytes], share: Share) -> list[str]:
+    """What the bundle may speak about: those of rules and facts apart do not overlap, so that an OPA can load both."""
+    if share != "rules":
+        return [bundle.ROOT if share == "all" else snapshot.FACTS_ROOT]
     return sorted({"/".join(name.removesuffix(".rego").split("/")[:2]) for name in texts})
 
 

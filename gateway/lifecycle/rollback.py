@@ -51,6 +51,7 @@ def pinned(history: History, revision: str, patience_s: float) -> Outcome:
             history.set_pin(before)
             return Outcome(revision, in_force=False, why=now.refused)
         if now.told_s != index.told_s and now.in_force == revision:
+            time.sleep(PAUSE_S)  # a set is kept, which is what was seen, the moment before it decides
             return Outcome(revision, in_force=True)
         if time.monotonic() >= until_s:
             return Outcome(revision, in_force=False)
@@ -65,6 +66,7 @@ def released(history: History, patience_s: float) -> Outcome:
     while time.monotonic() < until_s:
         now = history.index()
         if now.told_s != index.told_s:
+            time.sleep(PAUSE_S)
             return Outcome(now.in_force, in_force=True)
         time.sleep(PAUSE_S)
     return Outcome(None, in_force=False)

@@ -7,7 +7,7 @@ what a data file says, not how it is written; two readers of YAML may differ in 
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import jwt
@@ -57,6 +57,11 @@ class Trust:
 
     keys: Sequence[Key]
     max_age_s: float | None = None
+    facts_max_age_s: float | None = None  # of facts that come apart; None: the same
+
+    def of_facts(self) -> "Trust":
+        """The same for a bundle of facts."""
+        return replace(self, max_age_s=self.max_age_s if self.facts_max_age_s is None else self.facts_max_age_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ def verified(bundle: Bundle, trust: Trust, now_s: float) -> Signed:
         raise BadBundle("was signed in the future: one of two clocks is wrong")
     expires_s = claims.iat + trust.max_age_s if trust.max_age_s is not None else None
     if expires_s is not None and now_s >= expires_s:
-        raise BadBundle(f"was signed {now_s - claims.iat:.0f} s ago, and policy.require_signed.max_age_s is {trust.max_age_s:g}")
+        raise BadBundle(f"was signed {now_s - claims.iat:.0f} s ago, and decides for {trust.max_age_s:g} s at most")
     return Signed(key.id, claims.iat, expires_s)
 
 

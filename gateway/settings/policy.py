@@ -43,6 +43,7 @@ class RequireSigned(Closed):
     max_age_s: Seconds | None = Field(
         default=None, description="a bundle decides for so long after it was signed, and not a moment longer; default: for ever"
     )
+    facts_max_age_s: Seconds | None = Field(default=None, description="the same for a bundle of facts; default: as `max_age_s`")
 
 
 class Policy(Closed):
@@ -63,7 +64,10 @@ class Policy(Closed):
     )
     facts: Path | None = Field(
         default=None,
-        description="folder of facts apart from the rules (what else lies in mcp/facts); an edit is in force within a second",
+        description="folder, or bundle (`policy build --only-facts`), of facts apart from the rules; in force within a second",
+    )
+    facts_server: PolicyServer | None = Field(
+        default=None, description="a server of bundles of facts instead of `facts`; needs `history`"
     )
     history: Path | None = Field(
         default=None,
@@ -85,10 +89,11 @@ class Policy(Closed):
             raise ValueError("give one of `folder`, `bundle` and `server`")
         if self.require_signed is not None and self.bundle is None and self.server is None:
             raise ValueError("`require_signed` needs `bundle` or `server`: a folder is not signed")
-        if self.require_signed is not None and self.facts is not None:
-            raise ValueError("`facts` is a folder, which is not signed: with `require_signed` they belong into the bundle")
-        if self.server is not None and self.history is None:
-            raise ValueError("`server` needs `history`: the folder that keeps what it served")
+        if self.facts is not None and self.facts_server is not None:
+            raise ValueError("give one of `facts` and `facts_server`")
+        if (self.server is not None or self.facts_server is not None) and self.history is None:
+            name = "server" if self.server is not None else "facts_server"
+            raise ValueError(f"`{name}` needs `history`: the folder that keeps what it served")
         return self
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,34 @@ def test_written_bundle_replaces_the_old_one_at_once_and_leaves_nothing_beside_i
     assert ran(root, "-o", target).exit_code == 0
     assert [path.name for path in target.parent.iterdir()] == ["b.tar.gz"]
     assert bundle.read(target.read_bytes()).signatures is None
+
+
+def test_facts_alone_are_a_bundle_that_holds_nothing_else(root: Path, key: Path, tmp_path: Path) -> None:
+    told = built(root, tmp_path / "f.tar.gz", key, "--only-facts", "--label", "f1")
+    made = bundle.read((tmp_path / "f.tar.gz").read_bytes())
+    whole = take(Source(root / "policies", root / "schemas"), tmp_path / "copy").texts
+    assert made.files == {name: text for name, text in whole.items() if name.startswith("mcp/facts/")}
+    assert json.loads(made.manifest or b"") == {"revision": told["revision"], "roots": ["mcp/facts"]}
+    assert opa_takes(tmp_path / "f.tar.gz", key) == ""
+
+
+def test_facts_that_live_apart_are_checked_with_rules_that_come_from_elsewhere(tmp_path: Path, key: Path) -> None:
+    root, rules = copied(tmp_path / "repository"), tmp_path / "rules.tar.gz"
+    shutil.move(root / "policies/mcp/facts", tmp_path / "facts")
+    done = ran(root, "-o", rules, "--without-facts")
+    assert (done.exit_code, "is missing: without facts of version 1 there is no decision" in done.stderr) == (1, True)
+    built(root, rules, key, "--without-facts", "--facts", tmp_path / "facts")
+    built(rules, tmp_path / "f.tar.gz", key, "--only-facts", "--facts", tmp_path / "facts")
+    taken = take(Source(rules, root / "schemas", facts=tmp_path / "f.tar.gz", trust=trust(key)), tmp_path / "copy")
+    assert taken.facts is not None
+    replaced(tmp_path / "facts/data.yaml", "version: 1", "version: 1\nwaiver: []")
+    done = ran(rules, "-o", tmp_path / "g.tar.gz", "--only-facts", "--facts", tmp_path / "facts")
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (
+        1,
+        "mcp/facts/data.yaml:4: waiver is not known; did you mean 'waivers'?",
+    )
+    done = ran(rules, "--only-facts", "--without-facts")
+    assert (done.exit_code, done.stderr) == (2, "give one of --without-facts and --only-facts\n")
 
 
 def test_bundle_without_facts_holds_all_else_and_leaves_their_root_to_another(root: Path, key: Path, tmp_path: Path) -> None:

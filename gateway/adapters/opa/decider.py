@@ -5,19 +5,19 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from gateway.adapters.opa import canary, place, policyset, snapshot
+from gateway.adapters.opa import canary, place, policyset
+from gateway.adapters.opa.choice import Choice, Wanted
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import Finding, PolicyRejected
-from gateway.adapters.opa.history import History, Pin
+from gateway.adapters.opa.history import History
 from gateway.adapters.opa.policyset import PolicySet
 from gateway.adapters.opa.snapshot import Snapshot, Source, Stamp
-from gateway.adapters.opa.status import PolicyEvent, PolicyStatus, Rejection
+from gateway.adapters.opa.status import Piece, PolicyEvent, PolicyStatus, Rejection
 from gateway.adapters.tasks import Tasks
 from gateway.errors import Undecided
 from gateway.policy.contract import SERVED, VERSION_1, Contract, Contracts
@@ -30,7 +30,7 @@ POLL_S = 0.1  # an edit counts once it was seen unchanged twice: enforced within
 SETTLED_NS = 50_000_000  # a file younger than this may change once more under the same time stamp
 BEAT_S = 1.0  # between two looks at whether OPA still answers its canaries
 HUNG_BEATS = 10  # so many in a row without an answer: killed and restarted
-EXPIRED = "the policy set was signed longer ago than policy.require_signed.max_age_s: sign it anew"
+EXPIRED = "the policy set, or its facts, were signed longer ago than policy.require_signed allows: sign them anew"
 RETRY_S = 2.0  # after a failure that is no fault of the policy (disk full, OPA cannot be run)
 
 
@@ -54,9 +54,9 @@ class PolicySetDecider:
         """
         self._contracts = contracts
         self._role = role
-        self._history = history
-        self._pin: Pin | None = None
-        self._source = source
+        self._choice = Choice(source, history)
+        self._wanted = Wanted()  # at the last attempt
+        self._fallback: tuple[Piece, ...] = ()
         self._binary = binary
         self._limits = limits
         self._on_event = on_event
@@ -104,31 +104,35 @@ class PolicySetDecider:
     # --- the life cycle ---
 
     async def start(self) -> None:
-        """Load, then follow the folder. A bad policy is no reason not to start: everything is undecided until it is right."""
+        """Load, then follow the folder. A bad policy is no reason not to start: without a last good one all is undecided."""
         try:
             await self.load()
         except (PolicyRejected, OpaUnusable):
-            log.warning("no %s is in force: whatever is asked of it is undecided until it is right", self._role)
+            if self._current is None:
+                log.warning("no %s is in force: whatever is asked of it is undecided until it is right", self._role)
         self._following = self._tasks.spawn(self._follow(), "policy-watch")
         self._tasks.spawn(self._beat(), "policy-beat")
 
     async def load(self) -> str:
-        """Put the folder as it is now in force; its revision. Raises `PolicyRejected` or `OpaUnusable`, and nothing changed."""
+        """Put the newest in force; its revision. Raises `PolicyRejected` or `OpaUnusable`.
+
+        Then nothing changed, but that newer facts came into force with the rules before, or, at the start, the last good set.
+        """
         async with self._loading:
-            began = time.monotonic()
-            self._attempted = _settled(await asyncio.to_thread(self._stamp))
-            previous = self.revision
+            self._attempted = _settled(await asyncio.to_thread(self._choice.stamp))
+            wanted = None
             try:
-                started = await self._started()
+                wanted = await asyncio.to_thread(self._choice.newest)
+                self._wanted = wanted
+                await self._take(wanted)
             except (PolicyRejected, OpaUnusable) as error:
                 await self._refuse(error)
+                if wanted is not None and isinstance(error, PolicyRejected):
+                    await self._take_instead(wanted)
                 raise
-            if started is not None:
-                self._enforce(started)
-                self._tell("enforced", previous, took_s=time.monotonic() - began)
-            elif self._rejection is not None:
-                log.info("the policies are again those in force, revision %s", previous)
-            self._rejection = None
+            if self._rejection is not None:
+                log.info("the %s is again as it should be, revision %s", self._role, self.revision)
+            self._rejection, self._fallback = None, ()
             assert self._current is not None
             return self._current.revision
 
@@ -147,9 +151,21 @@ class PolicySetDecider:
             problem = "the policies are no longer watched: an internal error, see the log"
         else:
             problem = ""
-        rules = current.built.rules if current is not None else None
-        pinned = self._pin.revision if self._pin is not None and self._pin.revision == rules else None
-        return PolicyStatus(self.revision, self._since_s, problem, canaries, self._restarts, self._rejection, pinned)
+        pieces = current.pieces if current is not None else None
+        signatures = pieces.signatures if pieces is not None else ()
+        return PolicyStatus(
+            revision=self.revision,
+            since_s=self._since_s,
+            problem=problem,
+            canaries=canaries,
+            restarts=self._restarts,
+            rejection=self._rejection,
+            pinned=self._wanted.rules if pieces is not None and self._wanted.rules == pieces.rules else None,
+            facts_pinned=self._wanted.facts if pieces is not None and self._wanted.facts == pieces.facts else None,
+            fallback=self._fallback,
+            signed_s=min((each.signed_s for each in signatures), default=None),
+            expires_s=min((each.expires_s for each in signatures if each.expires_s is not None), default=None),
+        )
 
     @property
     def pid(self) -> int | None:
@@ -166,22 +182,60 @@ class PolicySetDecider:
 
     # --- one change ---
 
-    async def _started(self) -> PolicySet | None:
-        """A proved set of the files as they are now; None when they are those in force."""
+    async def _take(self, wanted: Wanted) -> None:
+        """Put `wanted` in force, if it is not already. Raises `PolicyRejected` or `OpaUnusable`."""
+        began, previous = time.monotonic(), self.revision
+        before = self._current.pieces if self._current is not None else None
+        started = await self._started(wanted)
+        if started is not None:
+            self._enforce(started)
+        assert self._current is not None
+        if started is not None or (before != self._current.pieces and previous is None):
+            self._tell("enforced", previous, fallback=wanted.fallback, took_s=time.monotonic() - began)
+        elif before != self._current.pieces:
+            log.info("%s revision %s is signed anew", self._role, previous)
+            self._tell("renewed", previous)
+
+    async def _take_instead(self, refused: Wanted) -> None:
+        """The last good set, or newer facts beside the last good rules. Raises `OpaUnusable`."""
+        try:
+            others = await asyncio.to_thread(lambda: (*self._choice.instead(refused, starting=self._current is None),))
+        except PolicyRejected:
+            return  # an index that cannot be read, which was said
+        for other in others:
+            before = self._current
+            try:
+                await self._take(other)
+            except PolicyRejected as error:
+                if before is None:
+                    found = error.findings[0]
+                    log.error("the last good %s is refused as well: %s:%d: %s", self._role, found.file, found.line, found.message)
+                continue
+            if self._current is not before:
+                parts = " and ".join(other.fallback)
+                log.warning("%s: the newest is refused, and the %s accepted before decide", self._role, parts)
+            if self._current is not before or self._fallback:
+                self._fallback = other.fallback
+            return
+
+    async def _started(self, wanted: Wanted) -> PolicySet | None:
+        """A proved set; None when it is the one in force, which may be signed anew."""
         try:
             folder = await asyncio.to_thread(self._new_folder)
         except OSError as error:
             raise OpaUnusable(f"cannot prepare a policy set: {error}") from error
         try:
-            copy = await self._copied(folder)
-            if self._current is not None and copy.digest == self._current.built.digest:
-                await self._keep(copy)
+            copy = await asyncio.to_thread(self._choice.taken, wanted, folder)
+            current = self._current
+            if current is not None and copy.digest == current.built.digest:
+                await self._keep(copy, wanted)
+                current.pieces = policyset.pieces(copy)
                 await policyset.discard(folder)
                 return None
             built = await policyset.build(self._binary, copy, folder, self._contracts)
             started = await policyset.start(built, self._binary, self._limits, self._restarted)
             try:
-                await self._keep(copy)
+                await self._keep(copy, wanted)
             except BaseException:
                 await started.process.stop()
                 raise
@@ -193,28 +247,8 @@ class PolicySetDecider:
             await policyset.discard(folder)
             raise
 
-    async def _copied(self, folder: Path) -> Snapshot:
-        """A copy of the set that should decide: the one that was gone back to, or the newest. Raises `PolicyRejected`."""
-        if self._history is None:
-            return await policyset.copied(self._source, folder)
-        self._pin = await asyncio.to_thread(self._history.pin)
-        if self._pin is None:
-            copy = await policyset.copied(self._source, folder)
-            await asyncio.to_thread(self._history.refuse_older, copy)
-            return copy
-        kept = await asyncio.to_thread(self._history.pinned_bundle, self._pin)
-        copy = await policyset.copied(replace(self._source, folder=kept), folder)
-        if copy.rules != self._pin.revision:
-            raise PolicyRejected((Finding(str(kept), 0, f"is revision {copy.rules}, kept as {self._pin.revision}"),))
-        return copy
-
-    async def _keep(self, copy: Snapshot) -> None:
-        """Before it decides, so that it can be gone back to. Raises `OSError` or `PolicyRejected`; then it does not decide."""
-        if self._history is not None:
-            await asyncio.to_thread(self._history.accept, copy, time.time(), pinned=self._pin is not None)
-
-    def _stamp(self) -> Stamp:
-        return snapshot.stamp(self._source) + (self._history.stamp() if self._history is not None else ())
+    async def _keep(self, copy: Snapshot, wanted: Wanted) -> None:
+        await asyncio.to_thread(self._choice.keep, copy, wanted, time.time())
 
     def _new_folder(self) -> Path:
         if self._root is None:
@@ -238,11 +272,10 @@ class PolicySetDecider:
 
     async def _refuse(self, error: PolicyRejected | OpaUnusable) -> None:
         findings = error.findings if isinstance(error, PolicyRejected) else (Finding("", 0, str(error)),)
-        if self._history is not None and self._pin is not None:
-            try:
-                await asyncio.to_thread(self._history.refuse, findings, self._pin, time.time())
-            except (OSError, PolicyRejected) as failure:
-                log.error("whoever pinned revision %s cannot be told that it is refused: %s", self._pin.revision, failure)
+        try:
+            await asyncio.to_thread(self._choice.refuse, findings, self._wanted, time.time())
+        except (OSError, PolicyRejected) as failure:
+            log.error("whoever went back to an earlier %s cannot be told that it is refused: %s", self._role, failure)
         if self._rejection is not None and self._rejection.findings == findings:
             return  # said already
         self._rejection = Rejection(time.time(), findings)
@@ -257,15 +290,27 @@ class PolicySetDecider:
 
     def _tell(
         self,
-        kind: Literal["enforced", "rejected"],
+        kind: Literal["enforced", "renewed", "rejected"],
         previous: str | None,
         *,
         findings: tuple[Finding, ...] = (),
+        fallback: tuple[Piece, ...] = (),
         took_s: float = 0.0,
     ) -> None:
-        signed = self._current.built.signed if kind == "enforced" and self._current is not None else None
-        by = signed.key if signed is not None else None
-        self._on_event(PolicyEvent(kind, self.revision, previous, findings, took_s=took_s, signed_by=by))
+        pieces = self._current.pieces if kind != "rejected" and self._current is not None else None
+        self._on_event(
+            PolicyEvent(
+                kind,
+                self.revision,
+                previous,
+                findings,
+                took_s=took_s,
+                signed_by=pieces.signed.key if pieces is not None and pieces.signed is not None else None,
+                facts=pieces.facts if pieces is not None else None,
+                facts_signed_by=pieces.facts_signed.key if pieces is not None and pieces.facts_signed is not None else None,
+                fallback=fallback,
+            )
+        )
 
     # --- in the background ---
 
@@ -274,7 +319,7 @@ class PolicySetDecider:
         seen: Stamp | None = None
         while True:
             await asyncio.sleep(POLL_S)
-            now = await asyncio.to_thread(self._stamp)
+            now = await asyncio.to_thread(self._choice.stamp)
             if now == self._attempted or now != seen:
                 seen = now
                 continue

@@ -2,22 +2,22 @@
 
 The gateway alone writes the index and the sets, `policy rollback` alone the pin. A set is kept before it decides, so that there
 is always one to go back to; it is checked and verified again like any other when it comes back. A pin that cannot be read or
-names a set that is not kept is a reason to refuse, never to go on as if there were none.
+names a set that is not kept is a reason to refuse, never to go on as if there were none. Facts that come apart have a history of
+their own in it.
 """
 
 import hashlib
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from gateway.adapters.opa.findings import Finding, PolicyRejected
-from gateway.adapters.opa.snapshot import FACTS, Snapshot
-from gateway.policy import bundle
+from gateway.adapters.opa.snapshot import Part
 
 T = TypeVar("T")
 
@@ -58,6 +58,10 @@ class History:
     keep: int
     writes: bool = True  # False: for whoever only looks, beside the gateway that it belongs to
 
+    def of_facts(self) -> "History":
+        """The same for facts that come apart."""
+        return replace(self, folder=self.folder / "facts")
+
     def index(self) -> Index:
         """Raises `PolicyRejected`: an index that cannot be read might have known a newer set."""
         return _read(self.folder / INDEX, Index) or Index()
@@ -66,14 +70,14 @@ class History:
         """Raises `PolicyRejected`."""
         return _read(self.folder / PIN, Pin)
 
-    def pinned_bundle(self, pin: Pin) -> Path:
-        """Where the set lies that `pin` names. Raises `PolicyRejected`."""
+    def kept_bundle(self, revision: str) -> Path:
+        """Where a kept set lies. Raises `PolicyRejected`."""
         kept = {one.revision: one.file for one in self.index().kept}
-        if pin.revision not in kept:
+        if revision not in kept:
             there = ", ".join(kept) or "none"
-            found = Finding(PIN, 0, f"policy rollback: revision {pin.revision} is not kept; there are {there}")
+            found = Finding(PIN, 0, f"policy rollback: revision {revision} is not kept; there are {there}")
             raise PolicyRejected((found,))
-        return self.folder / kept[pin.revision]
+        return self.folder / kept[revision]
 
     def stamp(self) -> tuple[tuple[str, int, int, int], ...]:
         """Of the pin, in the form of `snapshot.Stamp`."""
@@ -84,29 +88,29 @@ class History:
             return ()
         return ((str(path), status.st_mtime_ns, status.st_size, status.st_ino),)
 
-    def refuse_older(self, copy: Snapshot) -> None:
+    def refuse_older(self, part: Part, what: str) -> None:
         """Raises `PolicyRejected` when something signed later was accepted before."""
         newest_s = self.index().newest_signed_s
-        if copy.signed is not None and newest_s is not None and copy.signed.signed_s < newest_s:
-            older = f"was signed {newest_s - copy.signed.signed_s:.0f} s before one that was accepted already"
+        if part.signed is not None and newest_s is not None and part.signed.signed_s < newest_s:
+            older = f"was signed {newest_s - part.signed.signed_s:.0f} s before one that was accepted already"
             advice = "go back on purpose with `mcp-gateway policy rollback`, or sign it anew"
-            raise PolicyRejected((Finding("", 0, f"the bundle {older}: {advice}"),))
+            raise PolicyRejected((Finding("", 0, f"{what} {older}: {advice}"),))
 
-    def accept(self, copy: Snapshot, now_s: float, *, pinned: bool) -> None:
-        """Keep `copy` as the one in force. Raises `OSError` or `PolicyRejected`."""
+    def accept(self, part: Part, now_s: float, *, known: bool) -> None:
+        """Keep `part` as the one in force; `known`: it came from here. Raises `OSError` or `PolicyRejected`."""
         if not self.writes:
             return
         index = self.index()
         kept = list(index.kept)
-        if not pinned or all(one.revision != copy.rules for one in kept):
-            signed_s = copy.signed.signed_s if copy.signed is not None else None
-            entry = Kept(copy.rules, f"{hashlib.sha256(copy.rules.encode()).hexdigest()[:32]}.tar.gz", now_s, signed_s)
-            self._write(entry.file, copy.packed or bundle.pack(_with_manifest(copy)))
-            kept = [one for one in kept if one.revision != copy.rules] + [entry]
-        times_s = [each for each in (index.newest_signed_s, copy.signed.signed_s if copy.signed else None) if each is not None]
+        signed_s = part.signed.signed_s if part.signed is not None else None
+        if not known or all(one.revision != part.revision for one in kept):
+            entry = Kept(part.revision, f"{hashlib.sha256(part.revision.encode()).hexdigest()[:32]}.tar.gz", now_s, signed_s)
+            self._write(entry.file, part.packed())
+            kept = [one for one in kept if one.revision != part.revision] + [entry]
+        times_s = [each for each in (index.newest_signed_s, signed_s) if each is not None]
         dropped = kept[: -self.keep] if len(kept) > self.keep else []
-        staying = [one for one in kept if one not in dropped or one.revision == copy.rules]
-        new = Index(tuple(staying), copy.rules, max(times_s, default=None), now_s)
+        staying = [one for one in kept if one not in dropped or one.revision == part.revision]
+        new = Index(tuple(staying), part.revision, max(times_s, default=None), now_s)
         self._write(INDEX, msgspec.json.encode(new))
         for one in dropped:
             if one not in staying:
@@ -143,13 +147,6 @@ def write_whole(path: Path, content: bytes) -> None:
         half.replace(path)
     finally:
         half.unlink(missing_ok=True)
-
-
-def _with_manifest(copy: Snapshot) -> dict[str, bytes]:
-    """A folder's set as a bundle, which has the revision of the folder."""
-    apart = copy.rules != copy.revision
-    texts = {name: text for name, text in copy.texts.items() if not apart or not name.startswith(FACTS)}
-    return {**texts, bundle.MANIFEST: msgspec.json.encode({"revision": copy.rules, "roots": [bundle.ROOT]})}
 
 
 def _private(path: str, flags: int) -> int:

@@ -27,6 +27,27 @@ log = logging.getLogger("gateway.opa")
 
 
 @dataclass(frozen=True, slots=True)
+class Pieces:
+    """What a set was put together of: the revision and the signature of each part."""
+
+    rules: str
+    signed: Signed | None
+    facts: str | None = None  # None: they did not come apart
+    facts_signed: Signed | None = None
+
+    @property
+    def signatures(self) -> tuple[Signed, ...]:
+        return tuple(each for each in (self.signed, self.facts_signed) if each is not None)
+
+
+def pieces(copy: Snapshot) -> Pieces:
+    """Of a snapshot."""
+    if copy.facts is None:
+        return Pieces(copy.rules.revision, copy.rules.signed)
+    return Pieces(copy.rules.revision, copy.rules.signed, copy.facts.revision, copy.facts.signed)
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
     """A checked bundle with its canaries."""
 
@@ -35,8 +56,7 @@ class Built:
     bundle: Path
     canaries: tuple[Canary, ...]
     folder: Path  # private: snapshot, bundle and socket
-    signed: Signed | None
-    rules: str  # revision without facts that came apart
+    pieces: Pieces
     extractions: Extractions
     contract: Contract
 
@@ -63,7 +83,7 @@ async def build(binary: str, copy: Snapshot, folder: Path, contracts: Contracts 
     if isinstance(bundle, BaseException):
         raise bundle
     declared = await asyncio.to_thread(spoken.extractions, copy, contract)
-    return Built(copy.revision, copy.digest, bundle, canaries, folder, copy.signed, copy.rules, declared, contract)
+    return Built(copy.revision, copy.digest, bundle, canaries, folder, pieces(copy), declared, contract)
 
 
 def _canaries(copy: Snapshot, findings: list[Finding]) -> tuple[Canary, ...]:
@@ -85,6 +105,7 @@ class PolicySet:
     def __init__(self, built: Built, process: OpaProcess) -> None:
         self.built = built
         self.process = process
+        self.pieces = built.pieces  # may be signed anew while it decides
         self.answered = 0  # decisions so far
         self._leases = 0
         self._unused = asyncio.Event()
@@ -95,9 +116,8 @@ class PolicySet:
         return self.built.revision
 
     def expired(self, now_s: float) -> bool:
-        """Whether it was signed too long ago to decide."""
-        signed = self.built.signed
-        return signed is not None and signed.expires_s is not None and now_s >= signed.expires_s
+        """Whether any part of it was signed too long ago to decide."""
+        return any(each.expires_s is not None and now_s >= each.expires_s for each in self.pieces.signatures)
 
     async def decide(self, document: bytes) -> Verdict:
         self._leases += 1

@@ -2,27 +2,31 @@
 
 Only `*.rego` and data files named `data.json`, `data.yaml` or `data.yml` are policy. Any other JSON or YAML file is refused,
 since OPA would silently leave it out; files of any other kind, and hidden ones, are left alone. A bundle is one file of the same,
-and where signatures are required it is verified before anything in it is looked at; a folder then is never enough.
+and where signatures are required it is verified before anything in it is looked at; a folder then is never enough. Facts that
+come apart are a folder or a bundle of their own, which can say nothing but facts.
 """
 
 import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
+
 from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.policy import bundle
-from gateway.policy.bundle import BadBundle
+from gateway.policy.bundle import BadBundle, Bundle
 from gateway.policy.bundle_signature import Signed, Trust, verified
 
 MAX_FILES = 10_000  # far beyond any policy set: somebody named the wrong folder
 MAX_FILE_BYTES = 32 * 1024 * 1024
 DATA_NAMES = frozenset({"data.json", "data.yaml", "data.yml"})
-FACTS = "mcp/facts/"
+FACTS_ROOT = "mcp/facts"
+FACTS = f"{FACTS_ROOT}/"
 DATA_KINDS = frozenset({".json", ".yaml", ".yml"})
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
@@ -38,7 +42,25 @@ class Source:
     capabilities: Path | None = None  # a file; None: everything that OPA can do
     canaries: Path | None = None  # a file; None: mcp/canaries/data.json in `folder`
     trust: Trust | None = None  # None: nothing need be signed
-    facts: Path | None = None  # a folder: what lies under mcp/facts, rolled out apart; None: the set brings its own
+    facts: Path | None = None  # a folder or a bundle: what lies under mcp/facts, rolled out apart; None: the set brings its own
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What came in one piece: the rules, with their facts where those did not come apart; or the facts."""
+
+    revision: str
+    signed: Signed | None
+    texts: Mapping[str, bytes]
+    came_as: bytes | None = None  # a bundle; None: a folder
+
+    def packed(self) -> bytes:
+        """The bundle that it came as, or one of the folder with the folder's revision."""
+        if self.came_as is not None:
+            return self.came_as
+        roots = [FACTS_ROOT if all(name.startswith(FACTS) for name in self.texts) else bundle.ROOT]
+        manifest = msgspec.json.encode({"revision": self.revision, "roots": roots})
+        return bundle.pack({**self.texts, bundle.MANIFEST: manifest})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +74,9 @@ class Snapshot:
     files: tuple[str, ...]  # of the policies, relative, sorted
     texts: dict[str, bytes]  # their contents
     revision: str  # of the policies: what decides
-    digest: str  # of everything, checks included
-    signed: Signed | None = None
-    packed: bytes | None = None  # the bundle that it came as
-    rules: str = ""  # the revision without facts that came apart; otherwise the same
+    digest: str  # of everything, checks included, whoever signed it
+    rules: Part  # its revision is that of the whole unless facts came apart
+    facts: Part | None  # None: they did not come apart
 
     def schema(self, name: str) -> bytes | None:
         """The schema called `name`; None: there is none."""
@@ -78,16 +99,17 @@ def stamp(source: Source) -> Stamp:
 
 def take(source: Source, into: Path) -> Snapshot:
     """Copy `source` below `into` (private, empty). Raises `PolicyRejected`."""
-    texts, label, signed, packed = _policies(source)
-    rules = bundle.revision(label, _hash(texts))
+    texts, label, rules = _policies(source)
+    facts = None
     if source.facts is not None:
         label = None if label == _hash(texts) else label  # a name that says nothing beside the hash of rules and facts
-        texts = texts | _facts(source.facts, texts)
+        told, facts = _facts(source.facts, texts, source.trust)
+        texts = texts | told
     _refuse_missing(source.schemas, "schemas")
     for name, text in texts.items():
         _write(into / "policies" / name, text)
     revision = bundle.revision(label, _hash(texts))
-    checks = {f"policies {revision}": b"", f"signature {signed}": b""}
+    checks = {f"policies {revision}": b""}
     schemas, capabilities = into / "schemas", None
     schemas.mkdir()
     for name, text in _contents(source.schemas):
@@ -104,56 +126,66 @@ def take(source: Source, into: Path) -> Snapshot:
         checks["canaries"] = _read(source.canaries)
         _write(canaries, checks["canaries"])
     return Snapshot(
-        into / "policies",
-        schemas,
-        capabilities,
-        canaries,
-        tuple(texts),
-        texts,
-        revision,
-        _hash(checks),
-        signed,
-        packed,
-        rules if source.facts is not None else revision,
+        into / "policies", schemas, capabilities, canaries, tuple(texts), texts, revision, _hash(checks), rules, facts
     )
 
 
-def _facts(folder: Path, rules: dict[str, bytes]) -> dict[str, bytes]:
-    """The facts in a folder of their own, as they will lie in the set."""
+def _facts(place: Path, rules: dict[str, bytes], trust: Trust | None) -> tuple[dict[str, bytes], Part]:
+    """The facts in a folder or a bundle of their own, as they will lie in the set."""
     if own := sorted(name for name in rules if name.startswith(FACTS)):
         twice = "the set brings facts of its own, and policy.facts names others: build it with `policy build --without-facts`"
         raise PolicyRejected(tuple(Finding(name, 0, twice) for name in own))
-    _refuse_missing(folder, "facts")
-    texts = {FACTS + name: text for name, text in _contents(folder)}
+    if place.is_file():
+        packed = _read(place)
+        read, signed = _bundled(place, packed, trust.of_facts() if trust is not None else None)
+        _refuse_others(read.files)
+        return dict(read.files), Part(bundle.revision(read.label, _hash(read.files)), signed, read.files, packed)
+    _refuse_missing(place, "facts, or be a bundle of them")
+    _refuse_unsigned(place, trust)
+    texts = {FACTS + name: text for name, text in _contents(place)}
     _refuse_stray([name for name in texts if Path(name).name not in DATA_NAMES])
-    return texts
+    return texts, Part(_hash(texts), None, texts)
 
 
-def _policies(source: Source) -> tuple[dict[str, bytes], str | None, Signed | None, bytes | None]:
-    """Contents, what their maker calls them, who signed them, and the bundle that they came in."""
+def _refuse_others(files: Mapping[str, bytes]) -> None:
+    """A bundle of facts that held a rule would be a release of rules past those who release them."""
+    others = sorted(name for name in files if not name.startswith(FACTS))
+    if others or not files:
+        apart = "policy.facts is a bundle of facts, and this is none: build it with `policy build --only-facts`"
+        raise PolicyRejected(tuple(Finding(name, 0, apart) for name in others or (FACTS,)))
+    _refuse_stray([name for name in files if Path(name).name not in DATA_NAMES])
+
+
+def _policies(source: Source) -> tuple[dict[str, bytes], str | None, Part]:
+    """Contents, what their maker calls them, and the piece that they came as."""
     if source.folder.is_file():
-        return _bundled(source.folder, source.trust)
+        packed = _read(source.folder)
+        read, signed = _bundled(source.folder, packed, source.trust)
+        _refuse_stray([name for name in read.files if not _is_policy(name)])
+        texts = dict(read.files)
+        return texts, read.label, Part(bundle.revision(read.label, _hash(texts)), signed, texts, packed)
     _refuse_missing(source.folder, "policies, or be a bundle of them")
-    if source.trust is not None:
-        unsigned = "is a folder, which nobody can sign, and policy.require_signed is set: load a bundle"
-        raise PolicyRejected((Finding(str(source.folder), 0, unsigned),))
+    _refuse_unsigned(source.folder, source.trust)
     texts = {name: text for name, text in _contents(source.folder) if _is_policy(name)}
     names = (str(path.relative_to(source.folder)) for path in _files(source.folder))
     _refuse_stray([name for name in names if name not in texts and Path(name).suffix in DATA_KINDS])
     if not any(name.endswith(".rego") for name in texts):
         raise PolicyRejected((Finding(str(source.folder), 0, "there is no policy (*.rego) in this folder"),))
-    return texts, None, None, None
+    return texts, None, Part(_hash(texts), None, texts)
 
 
-def _bundled(file: Path, trust: Trust | None) -> tuple[dict[str, bytes], str | None, Signed | None, bytes]:
+def _bundled(file: Path, packed: bytes, trust: Trust | None) -> tuple[Bundle, Signed | None]:
     try:
-        packed = _read(file)
         read = bundle.read(packed)
-        signed = verified(read, trust, time.time()) if trust is not None else None
+        return read, verified(read, trust, time.time()) if trust is not None else None
     except BadBundle as error:
         raise PolicyRejected((Finding(str(file), 0, f"the bundle {error}"),)) from error
-    _refuse_stray([name for name in read.files if not _is_policy(name)])
-    return dict(read.files), read.label, signed, packed
+
+
+def _refuse_unsigned(folder: Path, trust: Trust | None) -> None:
+    if trust is not None:
+        unsigned = "is a folder, which nobody can sign, and policy.require_signed is set: load a bundle"
+        raise PolicyRejected((Finding(str(folder), 0, unsigned),))
 
 
 def _refuse_missing(folder: Path, kind: str) -> None:
@@ -161,7 +193,7 @@ def _refuse_missing(folder: Path, kind: str) -> None:
         raise PolicyRejected((Finding(str(folder), 0, f"no such folder: it should hold the {kind}"),))
 
 
-def _hash(contents: dict[str, bytes]) -> str:
+def _hash(contents: Mapping[str, bytes]) -> str:
     """SHA-256 of names and contents, short: 64 bits tell any two sets apart that somebody did not forge."""
     total = hashlib.sha256()
     for name in sorted(contents):

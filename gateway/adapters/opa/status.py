@@ -5,6 +5,9 @@ from typing import Literal
 
 from gateway.adapters.opa.findings import Finding
 
+Piece = Literal["rules", "facts"]
+"""What a set is put together of, where its facts come apart; otherwise all of it is "rules"."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -25,6 +28,10 @@ class PolicyStatus:
     restarts: int
     rejection: Rejection | None  # of the newest edit, until one is accepted
     pinned: str | None = None  # the revision that was gone back to: newer sets wait
+    facts_pinned: str | None = None  # the same of facts that come apart
+    fallback: tuple[Piece, ...] = ()  # what is from the history, since the newest is refused; () it is not
+    signed_s: float | None = None  # Unix time of the older of the signatures in force; None: nothing is signed
+    expires_s: float | None = None  # when the first of them counts no more; None: never
 
     @property
     def ready(self) -> bool:
@@ -35,10 +42,13 @@ class PolicyStatus:
 class PolicyEvent:
     """Something the audit and the metrics should know."""
 
-    kind: Literal["enforced", "rejected", "restarted"]
+    kind: Literal["enforced", "renewed", "rejected", "restarted"]  # renewed: the same, signed anew
     revision: str | None  # in force after it
     previous: str | None  # in force before it
     findings: tuple[Finding, ...] = ()
     detail: str = ""
     took_s: float = 0.0
     signed_by: str | None = None  # the id of the key
+    facts: str | None = None  # the revision of facts that came apart
+    facts_signed_by: str | None = None
+    fallback: tuple[Piece, ...] = ()  # as in `PolicyStatus`

@@ -85,7 +85,7 @@ def test_nothing_unsigned_changed_or_signed_by_another_is_loaded(policies: Path,
         "the bundle is not signed, and policy.require_signed is set",
         "the bundle is signed with a key that policy.require_signed does not know",
         "the bundle is not what was signed: a file was changed, added or left out since",
-        "the bundle was signed 100 s ago, and policy.require_signed.max_age_s is 50",
+        "the bundle was signed 100 s ago, and decides for 50 s at most",
         "the bundle was signed in the future: one of two clocks is wrong",
     ]
     write(files, wanted.folder)
@@ -163,6 +163,37 @@ def test_set_in_force_decides_no_more_once_its_signature_is_too_old_and_again_wh
             await decider.close()
 
     within(20, main())
+
+
+def test_same_files_signed_anew_are_no_change_of_policy_but_count_from_then_on(policies: Path, opa: str) -> None:
+    events: list[PolicyEvent] = []
+
+    async def main() -> None:
+        write(contents(policies), source(policies).folder, age_s=100.0)
+        decider = PolicySetDecider(source(policies, max_age_s=200.0), opa, Limits(), events.append)
+        await decider.start()
+        try:
+            first, pid, before = decider.revision, decider.pid, decider.status()
+            write(contents(policies), source(policies).folder)
+            await until(lambda: len(events) == 2, 15.0)
+            assert (events[1].kind, events[1].revision, events[1].previous, events[1].signed_by) == (
+                "renewed",
+                first,
+                first,
+                "k1",
+            )
+            now = decider.status()
+            assert before.signed_s is not None and now.signed_s is not None and now.expires_s is not None
+            assert (now.signed_s - before.signed_s > 99, round(now.expires_s - now.signed_s)) == (True, 200)
+            assert (decider.pid, now.since_s) == (pid, before.since_s)  # it was not even started anew
+            shutil.copy(source(policies).folder, policies.with_name("same"))
+            os.replace(policies.with_name("same"), source(policies).folder)
+            await decider.load()
+            assert len(events) == 2
+        finally:
+            await decider.close()
+
+    within(30, main())
 
 
 def test_gateway_that_starts_with_a_bundle_that_is_too_old_decides_nothing(policies: Path, opa: str) -> None:

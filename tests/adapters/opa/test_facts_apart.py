@@ -83,4 +83,4 @@ def test_same_files_have_the_same_revision_wherever_the_facts_lie(apart: Source,
     shutil.copytree(apart.facts, apart.folder / "mcp/facts")
     other = take(Source(apart.folder, apart.schemas), tmp_path / "2")
     assert (one.revision, one.texts) == (other.revision, other.texts)
-    assert (one.rules == one.revision, other.rules == other.revision) == (False, True)
+    assert (one.rules.revision == one.revision, other.rules.revision == other.revision) == (False, True)

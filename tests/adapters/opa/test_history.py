@@ -1,6 +1,7 @@
 """Accepted sets are kept and can be gone back to; nothing older comes into force by any other way, also after a restart."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,17 +12,25 @@ import pytest
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
 from gateway.adapters.opa.findings import PolicyRejected
-from gateway.adapters.opa.history import History, Pin
-from gateway.adapters.opa.snapshot import Source, take
+from gateway.adapters.opa.history import History
+from gateway.adapters.opa.snapshot import Part, Source, take
+from gateway.adapters.opa.status import PolicyEvent
 from gateway.lifecycle import rollback
 from gateway.lifecycle.rollback import CannotGoBack, Outcome
-from tests.adapters.opa.test_bundles import contents, source, write
-from tests.adapters.opa.test_decider import RULES, Edit, until, within
+from gateway.policy import bundle
+from gateway.policy.bundle_signature import Trust
+from tests.adapters.opa.test_bundles import TRUST, contents, source, write
+from tests.adapters.opa.test_decider import ALLOWED, RULES, Edit, until, within
+
+CANARIES = "mcp/canaries/data.json"
 
 
 @asynccontextmanager
-async def running(wanted: Source, opa: str, history: History) -> AsyncIterator[PolicySetDecider]:
-    decider = PolicySetDecider(wanted, opa, Limits(), lambda _: None, history=history)
+async def running(
+    wanted: Source, opa: str, history: History, events: list[PolicyEvent] | None = None
+) -> AsyncIterator[PolicySetDecider]:
+    told = events if events is not None else []
+    decider = PolicySetDecider(wanted, opa, Limits(), told.append, history=history)
     await decider.start()
     try:
         yield decider
@@ -82,11 +91,77 @@ def test_older_bundle_is_refused_unless_it_is_gone_back_to_also_after_a_restart(
             assert rejection.findings[0].message.endswith(
                 " s before one that was accepted already: go back on purpose with `mcp-gateway policy rollback`, or sign it anew"
             )
-            assert decider.revision is None
+            assert (decider.revision, decider.status().fallback) == (second, ("rules",))
             assert await back(history, first) == Outcome(first, in_force=True)
             assert await back(history, second) == Outcome(second, in_force=True)
 
     within(40, main())
+
+
+def test_last_good_set_decides_after_a_restart_while_the_newest_is_refused(policies: Path, opa: str, edit: Edit) -> None:
+    history, wanted, events = History(policies.with_name("history"), keep=3), source(policies), list[PolicyEvent]()
+
+    async def main() -> None:
+        write(contents(policies), wanted.folder, age_s=100.0)
+        async with running(wanted, opa, history) as decider:
+            first = decider.revision
+        good = contents(policies)[CANARIES]
+        edit(RULES, "# generation 0", "# generation 1")
+        edit(CANARIES, '"backend": "crm"', '"backend": "cms"')
+        write(contents(policies), wanted.folder)  # signed, and its canaries do not hold
+        async with running(wanted, opa, history, events) as decider:
+            assert [(each.kind, each.revision, each.fallback) for each in events] == [
+                ("rejected", None, ()),
+                ("enforced", first, ("rules",)),
+            ]
+            status = decider.status()
+            assert (status.ready, status.fallback, status.rejection is not None) == (True, ("rules",), True)
+            assert (await decider.decide(ALLOWED)).revision == first
+            write({**contents(policies), CANARIES: good}, wanted.folder, extra=b"# slipped in\n")
+            await until(lambda: len(events) == 3, 15.0)
+            assert (decider.revision, decider.status().fallback) == (first, ("rules",))
+            write({**contents(policies), CANARIES: good}, wanted.folder)
+            await until(lambda: decider.revision != first, 15.0)
+            assert (decider.status().fallback, decider.status().rejection) == ((), None)
+
+    within(40, main())
+
+
+def test_nothing_too_old_revoked_or_gone_back_from_is_fallen_back_to(policies: Path, opa: str, edit: Edit) -> None:
+    history, wanted = History(policies.with_name("history"), keep=3), source(policies)
+    assert wanted.trust is not None
+
+    async def main() -> None:
+        write(contents(policies), wanted.folder, age_s=100.0)
+        async with running(wanted, opa, history) as decider:
+            first = decider.revision
+            edit(RULES, "# generation 0", "# generation 1")
+            write(contents(policies), wanted.folder, age_s=10.0)
+            await until(lambda: decider.revision != first, 15.0)
+            second = decider.revision
+            assert await back(history, first) == Outcome(first, in_force=True)
+        wanted.folder.write_bytes(b"no bundle")
+        async with running(wanted, opa, history) as decider:
+            assert (decider.revision, decider.status().fallback) == (first, ())
+        history.kept_bundle(first or "").write_bytes(b"no bundle")
+        async with running(wanted, opa, history) as decider:  # not the second one: somebody went back from it
+            assert decider.revision is None
+            history.set_pin(None)
+            history.accept(kept_part(history, second or ""), time.time(), known=True)
+        assert wanted.trust is not None
+        for trust in (replace(wanted.trust, max_age_s=5.0), Trust((replace(TRUST.keys[0], revoked=True),))):
+            async with running(replace(wanted, trust=trust), opa, history) as decider:
+                assert (decider.revision, decider.status().ready) == (None, False)
+        async with running(wanted, opa, history) as decider:
+            assert (decider.revision, decider.status().fallback) == (second, ("rules",))
+
+    within(60, main())
+
+
+def kept_part(history: History, revision: str) -> Part:
+    """What the history keeps under this revision."""
+    packed = history.kept_bundle(revision).read_bytes()
+    return Part(revision, None, bundle.read(packed).files, packed)
 
 
 def test_kept_set_is_verified_again_and_a_refused_pin_is_taken_back(policies: Path, opa: str, edit: Edit) -> None:
@@ -100,7 +175,7 @@ def test_kept_set_is_verified_again_and_a_refused_pin_is_taken_back(policies: Pa
             write(contents(policies), wanted.folder)
             await until(lambda: decider.revision != first, 15.0)
             second = decider.revision
-            kept = history.pinned_bundle(Pin(first or "", 0.0))
+            kept = history.kept_bundle(first or "")
             write(contents(policies), kept, extra=b"# slipped in\n")
             reason = "the bundle is not what was signed: a file was changed, added or left out since"
             for _ in range(2):  # the same refusal twice is told twice
@@ -121,13 +196,13 @@ def test_so_many_sets_are_kept_and_never_less_than_the_one_in_force(policies: Pa
     made = []
     for number in range(3):
         copy = take(Source(policies, policies.with_name("schemas")), tmp_path / f"copy{number}")
-        history.accept(copy, float(number + 1), pinned=False)
+        history.accept(copy.rules, float(number + 1), known=False)
         made.append(copy)
         edit(RULES, f"# generation {number}", f"# generation {number + 1}")
     assert revisions(history) == [made[1].revision, made[2].revision]
     assert sorted(path.suffix for path in (tmp_path / "history").iterdir()) == [".gz", ".gz", ".json"]
     assert (tmp_path / "history").stat().st_mode & 0o777 == 0o700
-    kept = history.pinned_bundle(Pin(made[1].revision, 0.0))
+    kept = history.kept_bundle(made[1].revision)
     again = take(Source(kept, policies.with_name("schemas")), tmp_path / "again")
     assert (again.texts, again.revision, again.digest) == (made[1].texts, made[1].revision, made[1].digest)
 
@@ -142,7 +217,7 @@ def test_pin_or_index_that_cannot_be_read_refuses_and_is_never_as_if_there_were_
                 look()
         (tmp_path / name).unlink()
     with pytest.raises(PolicyRejected, match="policy rollback: revision x is not kept; there are none"):
-        history.pinned_bundle(Pin("x", 0.0))
+        history.kept_bundle("x")
 
 
 def test_revision_to_go_back_to_is_the_only_one_that_begins_so(policies: Path, tmp_path: Path) -> None:
@@ -151,7 +226,7 @@ def test_revision_to_go_back_to_is_the_only_one_that_begins_so(policies: Path, t
     with pytest.raises(CannotGoBack, match=r"^no policy set was accepted before the one in force; none is kept yet$"):
         rollback.meant(history.index(), None)
     for number, name in enumerate(("v1.aa", "v1.ab", "v2.aa")):
-        history.accept(replace(copy, revision=name, rules=name), float(number + 1), pinned=False)
+        history.accept(replace(copy.rules, revision=name), float(number + 1), known=False)
     index = history.index()
     assert [rollback.meant(index, each) for each in (None, "v2", "v1.aa")] == ["v1.ab", "v2.aa", "v1.aa"]
     with pytest.raises(CannotGoBack, match=r"^2 kept revisions begin with 'v1'; kept are v1\.aa, v1\.ab, v2\.aa$"):
@@ -163,7 +238,7 @@ def test_revision_to_go_back_to_is_the_only_one_that_begins_so(policies: Path, t
 def test_pin_that_no_gateway_answers_stays(policies: Path, tmp_path: Path) -> None:
     history = History(tmp_path / "history", keep=9)
     copy = take(Source(policies, policies.with_name("schemas")), tmp_path / "copy")
-    history.accept(copy, 1.0, pinned=False)
+    history.accept(copy.rules, 1.0, known=False)
     assert rollback.pinned(history, copy.revision, 0.0) == Outcome(copy.revision, in_force=False)
     pin = history.pin()
     assert pin is not None
