@@ -124,6 +124,8 @@ def _frozen_redactions(redactions: tuple[Redaction, ...]) -> object:
             each.action,
             repr(each.value),
             each.binary,
+            each.check,
+            each.ours,
         )
         for each in redactions
     )

@@ -5,6 +5,10 @@ from typing import Literal
 
 from gateway.model import Json
 
+Check = Literal["luhn", "iban", "aba", "nhs", "aadhaar", "cpf", "nir", "foreign_address"]
+CHECKS: tuple[Check, ...] = ("luhn", "iban", "aba", "nhs", "aadhaar", "cpf", "nir", "foreign_address")
+FOREIGN: Check = "foreign_address"  # the one that needs to know what is `ours`
+
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
@@ -19,3 +23,5 @@ class Redaction:
     action: Literal["remove", "replace", "hash"]
     value: Json  # for replace; None: the default marker "[redacted]"
     binary: Literal["keep"] | None  # binary content is withheld unless the rule says so
+    check: Check | None = None  # matches of `pattern` count only where this holds
+    ours: tuple[str, ...] | None = None  # domains and addresses; exactly with foreign_address

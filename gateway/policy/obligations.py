@@ -11,7 +11,7 @@ audit and redaction; there an unintelligible duty cannot refuse any more, so the
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, NoReturn, TypeVar
 
@@ -20,7 +20,7 @@ import msgspec
 from gateway.errors import Undecided
 from gateway.model import Decision, Denial, Json, JsonObject, Obligation, Phase
 from gateway.policy.document import OFFERED
-from gateway.policy.duty import Redaction
+from gateway.policy.duty import CHECKS, FOREIGN, Redaction
 
 AuditLevel = Literal["metadata", "arguments", "full"]
 AUDIT_LEVELS: tuple[AuditLevel, ...] = ("metadata", "arguments", "full")  # ascending: the highest wins
@@ -36,6 +36,8 @@ MAX_COUNT = 1_000_000_000
 MAX_PERIOD_S = 31 * 86_400
 MAX_PATTERN = 4_096
 MAX_VALUE_BYTES = 4_096
+MAX_OURS = 1_000
+MAX_OURS_CHARS = 320  # an address: 64 before the sign, 255 after it
 
 CARRIED_OUT: dict[Phase, frozenset[str]] = {
     "list": frozenset({"redact", "audit"}),
@@ -245,7 +247,7 @@ def _redact(duty: Obligation, phase: Phase) -> Duties:
 
 def _redaction(duty: Obligation) -> Redaction:
     """Whether pointer and pattern themselves are good is for the redactor, which compiles them before anything is forwarded."""
-    _known(duty, "target", "pointer", "pattern", "except", "action", "value", "binary")
+    _known(duty, "target", "pointer", "pattern", "except", "action", "value", "binary", "check", "ours")
     said = duty.properties
     target, action, binary = _word(duty, "target", REDACTED), _word(duty, "action", ACTIONS), said.get("binary")
     pointer, pattern, spared = (_pattern(duty, name) for name in ("pointer", "pattern", "except"))
@@ -264,7 +266,28 @@ def _redaction(duty: Obligation) -> Redaction:
     if "binary" in said and binary != "keep":
         _unknown(duty, "has a binary that is not keep")
     kept: Literal["keep"] | None = "keep" if binary == "keep" else None
-    return Redaction(duty.rule, duty.code, target, pointer, pattern, spared, action, said.get("value"), kept)
+    plain = Redaction(duty.rule, duty.code, target, pointer, pattern, spared, action, said.get("value"), kept)
+    return _checked(duty, plain) if "check" in said or "ours" in said else plain
+
+
+def _checked(duty: Obligation, plain: Redaction) -> Redaction:
+    """The redaction with what has to hold of its matches."""
+    check = _word(duty, "check", CHECKS)
+    if plain.pattern is None:
+        _unknown(duty, "has a check without a pattern")
+    if (check == FOREIGN) != ("ours" in duty.properties):
+        _unknown(duty, f"has to say what is ours, exactly with the check {FOREIGN}")
+    return replace(plain, check=check, ours=_ours(duty) if check == FOREIGN else None)
+
+
+def _ours(duty: Obligation) -> tuple[str, ...]:
+    said = duty.properties["ours"]
+    if not isinstance(said, list) or len(said) > MAX_OURS:
+        _unknown(duty, f"has an ours that is not a list of at most {MAX_OURS} domains and addresses")
+    names = tuple(name for name in said if isinstance(name, str) and 0 < len(name) <= MAX_OURS_CHARS)
+    if len(names) != len(said):
+        _unknown(duty, f"has an ours that holds something else than texts of 1 to {MAX_OURS_CHARS} characters")
+    return names
 
 
 def _rate_limit(duty: Obligation) -> RateLimit:

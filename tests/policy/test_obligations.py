@@ -51,6 +51,17 @@ def test_a_request_carries_out_every_type() -> None:
     )
 
 
+def test_a_redaction_may_have_a_check_and_say_what_is_ours() -> None:
+    asked = decision(
+        duty("redact", {**PATTERN, "check": "luhn"}),
+        duty("redact", {**PATTERN, "check": "foreign_address", "ours": ["example.com"]}, code="d"),
+    )
+    assert plan(asked, phase="request", position=0).result_redactions == (
+        Redaction("org/a", "c", "result", None, "x+", None, "hash", None, None, "luhn"),
+        Redaction("org/a", "d", "result", None, "x+", None, "hash", None, None, "foreign_address", ("example.com",)),
+    )
+
+
 @pytest.mark.parametrize("phase", ["list", "result"])
 def test_a_duty_of_another_phase_is_ignored_and_hides_nothing(phase: Phase) -> None:
     asked = decision(
@@ -79,6 +90,16 @@ BAD: dict[str, tuple[str, dict[str, Any]]] = {
     "redact with an endless pattern": ("redact", {**PATTERN, "pattern": "x" * 5_000}),
     "redact with a relative pointer": ("redact", {**POINTER, "pointer": "a/b"}),
     "redact with except but no pattern": ("redact", {**POINTER, "except": "x"}),
+    "redact with an unknown check": ("redact", {**PATTERN, "check": "isbn"}),
+    "redact with a check that is no text": ("redact", {**PATTERN, "check": ["luhn"]}),
+    "redact with a check but no pattern": ("redact", {**POINTER, "check": "luhn"}),
+    "redact with ours but no check": ("redact", {**PATTERN, "ours": []}),
+    "redact with ours and another check": ("redact", {**PATTERN, "check": "luhn", "ours": []}),
+    "redact with nothing said of ours": ("redact", {**PATTERN, "check": "foreign_address"}),
+    "redact with ours that is no list": ("redact", {**PATTERN, "check": "foreign_address", "ours": "example.com"}),
+    "redact with ours that holds no text": ("redact", {**PATTERN, "check": "foreign_address", "ours": [7]}),
+    "redact with ours that holds nothing": ("redact", {**PATTERN, "check": "foreign_address", "ours": [""]}),
+    "redact with too much of ours": ("redact", {**PATTERN, "check": "foreign_address", "ours": ["a.example"] * 1_001}),
     "redact with a value to remove": ("redact", {**PATTERN, "action": "remove", "value": "x"}),
     "redact with a huge value": ("redact", {**POINTER, "value": "x" * 5_000}),
     "redact with an unknown binary": ("redact", {**PATTERN, "binary": "drop"}),

@@ -7,9 +7,11 @@ import msgspec
 
 from gateway.model import Json
 from gateway.policy.duty import Redaction
+from gateway.policy.redact.checks import checked
 from gateway.policy.redact.marker import CONSTANTS, MIN_KEY_BYTES, REDACTED, BadRedaction, Hashes, Markers
 from gateway.policy.redact.pointer import Paths, States, Token, tokens
-from gateway.policy.redact.text import RANKS, PatternDuty, TextRedactor, regexp, text_redactor
+from gateway.policy.redact.regexp import regexp
+from gateway.policy.redact.text import RANKS, PatternDuty, TextRedactor, text_redactor
 
 MAX_DUTIES = 64
 WRAPPED = "structuredContent"  # rules see it as a member of the result; a pointer may name it so, or start within it
@@ -70,7 +72,8 @@ def compiled(duties: Sequence[Redaction], hash_key: bytes) -> Plan:
         if duty.pattern is not None:
             keeps = regexp(duty.except_pattern) if duty.except_pattern is not None else None
             marker = REDACTED if duty.value is None else _text(duty.value)
-            patterns.append(PatternDuty(index, regexp(duty.pattern), keeps, duty.action, marker))
+            check = checked(duty.check, duty.ours) if duty.check is not None else None
+            patterns.append(PatternDuty(index, regexp(duty.pattern), keeps, duty.action, marker, check))
     numbered = any(isinstance(token, str) and token.isdecimal() for path in pointers for token in path)
     paths = Paths(tuple(pointers), numbered)
     return Plan(
@@ -91,6 +94,10 @@ def _check(duty: Redaction) -> None:
         raise BadRedaction("a redaction names either a pointer or a pattern")
     if duty.except_pattern is not None and duty.pattern is None:
         raise BadRedaction("'except' belongs to a pattern")
+    if duty.check is not None and duty.pattern is None:
+        raise BadRedaction("'check' belongs to a pattern")
+    if duty.ours is not None and duty.check is None:
+        raise BadRedaction("'ours' belongs to a check")
     if duty.action not in RANKS:
         raise BadRedaction(f"action {duty.action!r} is none of {', '.join(RANKS)}")
     if duty.value is not None and duty.action != "replace":

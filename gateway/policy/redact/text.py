@@ -6,64 +6,20 @@ out is taken out too.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import re2
 
+from gateway.policy.redact.checks import Checked
 from gateway.policy.redact.marker import CONSTANTS, REDACTED, BadRedaction, Hashes, Markers, Span
+from gateway.policy.redact.regexp import Regexp, compiled
 
-MAX_PATTERN_CHARS = 4_096
-MAX_PROGRAM_SIZE = 20_000  # RE2 instructions; six credential patterns together have 500
-MAX_PATTERN_BYTES = 8 << 20  # RE2's own default for program and automaton together
 MAX_ROUNDS = 4
 MAX_SPANS = 10_000  # in one text; beyond it the whole text goes: each may cost a scan to the text's end
+MAX_LOOKED_AT = 200_000  # parts of one text that a check is asked about, 2 to 3 µs each; beyond it the whole text goes
 
 RANKS = {"remove": 0, "replace": 1, "hash": 2}  # the strictest first
-
-
-class Regexp(Protocol):
-    """The part of `re2`'s compiled pattern that is used; it comes without types."""
-
-    def search(self, text: bytes) -> object: ...
-    def finditer(self, text: bytes) -> "Iterable[Match]": ...
-    def fullmatch(self, text: bytes) -> object: ...
-    @property
-    def programsize(self) -> int: ...
-
-
-class Match(Protocol):
-    def span(self) -> Span: ...
-
-
-def regexp(pattern: str) -> Regexp:
-    """`pattern` compiled by RE2. Raises `BadRedaction`, also for one that matches the empty text."""
-    if len(pattern) > MAX_PATTERN_CHARS:
-        raise BadRedaction(f"a pattern may have {MAX_PATTERN_CHARS} characters, not {len(pattern)}")
-    compiled = _compiled(pattern)
-    if compiled.search(b"") is not None:
-        raise BadRedaction(f"pattern {pattern!r} matches the empty text, so it matches everywhere")
-    return compiled
-
-
-def _compiled(pattern: str) -> Regexp:
-    options = re2.Options()
-    options.never_capture = True  # only whole matches are redacted, and finding them without groups is faster
-    options.log_errors = False
-    options.max_mem = MAX_PATTERN_BYTES
-    try:
-        compiled: Regexp = re2.compile(pattern.encode(), options)
-    except (re2.error, UnicodeEncodeError) as error:
-        raise BadRedaction(f"pattern {pattern!r} is not RE2: {_reason(error)}") from error
-    if compiled.programsize > MAX_PROGRAM_SIZE:
-        raise BadRedaction(f"pattern {pattern!r} is too large: {compiled.programsize} steps of {MAX_PROGRAM_SIZE}")
-    return compiled
-
-
-def _reason(error: Exception) -> str:
-    first = error.args[0] if error.args else ""
-    return first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +31,7 @@ class PatternDuty:
     keeps: Regexp | None
     action: str
     marker: str  # what replace puts in
+    check: Checked | None = None
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -145,9 +102,8 @@ class TextRedactor:
         """What is to go, of every duty, overlaps included: no match kept by its `except`, nothing of our own making."""
         raw: list[Found] = []
         for duty in self.duties:
-            for match in duty.regexp.finditer(text):
-                start, end = match.span()
-                if end > start and not (duty.keeps is not None and duty.keeps.fullmatch(text[start:end])):
+            for start, end in _matches(duty, text):
+                if not (duty.keeps is not None and duty.keeps.fullmatch(text[start:end])):
                     raw.append((start, end, duty))
                 if len(raw) > MAX_SPANS:
                     return raw
@@ -168,6 +124,25 @@ class TextRedactor:
             position = end
         pieces.append(text[position:])
         return b"".join(pieces)
+
+
+def _matches(duty: PatternDuty, text: bytes) -> Iterator[Span]:
+    """What `duty` finds, its check passed. All of the text where asking the check would take too long."""
+    looked_at = 0
+    for match in duty.regexp.finditer(text):
+        start, end = match.span()
+        if end == start:
+            continue
+        if duty.check is None:
+            yield start, end
+            continue
+        for part in duty.check.parts(duty.regexp, text, (start, end)):
+            looked_at += 1
+            if part is not None:
+                yield part
+            if looked_at > MAX_LOOKED_AT:
+                yield 0, len(text)
+                return
 
 
 def _within(found: Found, own: list[Span]) -> bool:
@@ -202,7 +177,7 @@ def _gate(patterns: Sequence[str], *, lines: bool = False) -> Regexp | None:
     if not patterns or any(r"\Q" in pattern for pattern in patterns):  # an open quotation would swallow what follows
         return None
     try:
-        return _compiled("|".join(f"(?m:{_by_lines(pattern)})" if lines else f"(?:{pattern})" for pattern in patterns))
+        return compiled("|".join(f"(?m:{_by_lines(pattern)})" if lines else f"(?:{pattern})" for pattern in patterns))
     except BadRedaction:
         return None
 
