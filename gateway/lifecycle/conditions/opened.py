@@ -34,7 +34,7 @@ class Opened:
     rules: Rules
     _asked: Asked = field(repr=False)
     _http: aiohttp.ClientSession = field(repr=False)
-    _data: dict[str, Json] = field(default_factory=dict, repr=False)  # as read before: a set never changes
+    _data: dict[tuple[str, bytes], Json] = field(default_factory=dict, repr=False)  # as read before: a set never changes
 
     @property
     def revision(self) -> str:
@@ -51,11 +51,12 @@ class Opened:
         answer = await self._post("/v1/compile", asked)
         return read(answer.get("result"), given, unknowns)
 
-    async def value(self, path: str) -> Json:
-        """What is at `path` of the data (`mcp/facts`), whatever is asked; None: nothing. Raises `Undecided`."""
-        if path not in self._data:
-            self._data[path] = (await self._post(f"/v1/data/{path}", {"input": {}})).get("result")
-        return self._data[path]
+    async def value(self, path: str, given: JsonObject | None = None) -> Json:
+        """What is at `path` of the data (`mcp/facts`), for this input where it needs one; None: nothing. Raises `Undecided`."""
+        key = (path, msgspec.json.encode(given))
+        if key not in self._data:
+            self._data[key] = (await self._post(f"/v1/data/{path}", {"input": given or {}})).get("result")
+        return self._data[key]
 
     async def _post(self, path: str, body: object) -> dict[str, Any]:
         try:

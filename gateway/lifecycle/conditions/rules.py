@@ -1,7 +1,7 @@
 """Where each rule stands and what it is called: an answer names package and code, a reader wants file, line and title."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -9,9 +9,11 @@ from gateway.adapters.opa.command import OpaUnusable, run
 from gateway.adapters.opa.snapshot import Snapshot
 from gateway.model import Json, JsonObject
 from gateway.policy import rego
-from gateway.policy.structure import VERBS
+from gateway.policy.rego import Module
+from gateway.policy.structure import EXISTENCE, VERBS, referred
 
 FACTS = "facts/blocks"  # as the entrypoint calls what the facts block
+TIME = ("input", "context", "time_ns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Package:
     line: int
     bodies: tuple[Body, ...]
     says: frozenset[str]  # every constant text in it
+    timely: bool = False  # whether something exists may hang on the time
 
     @property
     def reference(self) -> str:
@@ -46,14 +49,16 @@ class Package:
 @dataclass(frozen=True, slots=True)
 class Rules:
     packages: Mapping[str, Package]
+    _about: dict[tuple[str, str], tuple[Package, ...]] = field(default_factory=dict, repr=False, compare=False)
     kept_whole: tuple[str, ...] = ()  # references of rules that OPA must not dissolve: it panics where a negated one has `every`
 
     def about(self, backend: str, verb: str) -> tuple[Package, ...]:
         """The packages that may say `verb` about items of `backend`: the organisation's and its own."""
-        mine = f"servers/{backend}/"
-        return tuple(
-            package for name, package in self.packages.items() if name.startswith(("org/", mine)) and package.with_verb(verb)
-        )
+        if (backend, verb) not in self._about:
+            owners = ("org/", f"servers/{backend}/")
+            found = (package for name, package in self.packages.items() if name.startswith(owners) and package.with_verb(verb))
+            self._about[backend, verb] = tuple(found)
+        return self._about[backend, verb]
 
 
 async def rules(binary: str, copy: Snapshot) -> Rules:
@@ -64,23 +69,38 @@ async def rules(binary: str, copy: Snapshot) -> Rules:
     titles = _titles(notes)
     packages = {}
     kept_whole: list[str] = []
-    for file, source in sources.items():
-        if file not in trees:
-            continue
-        module = rego.module(file, source, trees[file])
+    modules = [rego.module(file, source, trees[file]) for file, source in sources.items() if file in trees]
+    for module in modules:
+        file = module.file
         kept_whole += (f"data.{'.'.join(module.package)}.{name}" for name in _with_every(trees[file]))
         if module.package[:2] in (("mcp", "org"), ("mcp", "servers")):
             name = "/".join(module.package[1:])
             bodies = tuple(_body(rule) for rule in module.rules if rule.name in VERBS)
             title = titles.get(".".join(module.package), "")
-            packages[name] = Package(name, file, title, module.package_line, bodies, frozenset(_texts(trees[file])))
-    return Rules(packages, tuple(dict.fromkeys(kept_whole)))
+            says = frozenset(_texts(trees[file]))
+            packages[name] = Package(name, file, title, module.package_line, bodies, says, _timely(module, modules))
+    return Rules(packages, kept_whole=tuple(dict.fromkeys(kept_whole)))
 
 
 def _body(rule: rego.Rule) -> Body:
     title, custom = rule.metadata.get("title"), rule.metadata.get("custom")
     code = custom.get("code") if isinstance(custom, dict) else None
     return Body(rule.name, code if isinstance(code, str) else "", title if isinstance(title, str) else "", rule.line)
+
+
+def _timely(module: Module, modules: Sequence[Module]) -> bool:
+    """Whether a rule that grants or hides reads the time, or whatever it refers to does."""
+    waiting = [(module, rule) for rule in module.rules if rule.name in EXISTENCE]
+    seen: set[tuple[str, int, str]] = set()
+    while waiting:
+        owner, rule = waiting.pop()
+        key = (owner.file, rule.line, rule.name)
+        if key not in seen:
+            seen.add(key)
+            if any(path[: len(TIME)] == TIME[: len(path)] for path in rule.references):
+                return True
+            waiting.extend(each for path in rule.references for each in referred(owner, path, modules))
+    return False
 
 
 def _titles(told: Mapping[str, Json]) -> dict[str, str]:

@@ -4,11 +4,12 @@ The entrypoint's own rule (`policies/mcp/authz.rego`), put together from what ea
 and refusals that a waiver covers have no effect in it, just as there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import Undecided
-from gateway.lifecycle.conditions.formula import FALSE, Formula, Opaque, both, either, negated
+from gateway.lifecycle.conditions import terms
+from gateway.lifecycle.conditions.formula import FALSE, TRUE, Formula, Opaque, Test, both, either, negated
 from gateway.lifecycle.conditions.opened import Opened
 from gateway.lifecycle.conditions.residue import Residue
 from gateway.model import Json, JsonObject
@@ -23,6 +24,7 @@ OF_THE_CALL = (
 """What differs from call to call of the same subject and item; with `input.extracted` where something is declared for it."""
 
 ORGANISATION = "org"
+GROUPS = "input.subject.groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +64,40 @@ async def standing(policy: Opened, given: JsonObject, unknowns: Sequence[str], *
     if backend is None:
         return Standing(FALSE, FALSE, ())
     verb = "withhold" if "result" in given else "deny"
-    observing = await observed_rules(policy)
+    granted, hidden = await existence(policy, given, unknowns, backend)
+    return Standing(granted, TRUE if blocked else hidden, await refusals(policy, given, unknowns, backend, verb))
+
+
+async def existence(policy: Opened, given: JsonObject, unknowns: Sequence[str], backend: str) -> tuple[Formula, Formula]:
+    """On what it hangs that the item is granted, and that a rule hides it."""
+    silent = await observing(policy, given, unknowns)
     grants = await ways(policy, given, unknowns, backend, "allow")
     open_to_organisation = backend in _texts(await policy.value("mcp/authz/exceptions/open_to_organisation"))
-    granted = [
-        way.condition for rule, way in grants if rule not in observing and (open_to_organisation or not rule.startswith("org/"))
-    ]
-    hides = [way.condition for rule, way in await ways(policy, given, unknowns, backend, "hide") if rule not in observing]
-    refused = await refusals(policy, given, unknowns, backend, verb)
-    return Standing(either(granted), negated(FALSE) if blocked else either(hides), refused)
+    heard = [(rule, way) for rule, way in grants if open_to_organisation or not rule.startswith("org/")]
+    hides = await ways(policy, given, unknowns, backend, "hide")
+    return either(_enforced(rule, way, silent) for rule, way in heard), either(
+        _enforced(rule, way, silent) for rule, way in hides
+    )
 
 
 async def refusals(
     policy: Opened, given: JsonObject, unknowns: Sequence[str], backend: str, verb: str = "deny"
 ) -> tuple[Refusal, ...]:
-    """Every way in which this may still be refused; those of rules that observe or are waived left out."""
-    observing = await observed_rules(policy)
+    """Every way in which this may still be refused; where rules observe or are waived they have no effect."""
+    silent = await observing(policy, given, unknowns)
     found = []
     for rule, way in await ways(policy, given, unknowns, backend, verb):
-        if rule in observing or way.condition == FALSE or await waived(policy, given, rule):
-            continue
-        code, scopes = way.member("said", "code"), way.member("said", "scopes")
-        found.append(Refusal(rule, code if isinstance(code, str) else "", _texts(scopes), way.condition))
+        condition = _enforced(rule, way, silent)
+        if condition != FALSE:
+            condition = both((condition, negated(await waived(policy, given, unknowns, rule))))
+        if condition != FALSE:
+            code, scopes = way.member("said", "code"), way.member("said", "scopes")
+            found.append(Refusal(rule, code if isinstance(code, str) else "", _texts(scopes), condition))
     return tuple(found)
+
+
+def _enforced(rule: str, way: Residue, silent: Mapping[str, Formula]) -> Formula:
+    return both((way.condition, negated(silent[rule]))) if rule in silent else way.condition
 
 
 async def ways(policy: Opened, given: JsonObject, unknowns: Sequence[str], backend: str, verb: str) -> list[tuple[str, Residue]]:
@@ -124,16 +137,36 @@ def _head(verb: str) -> str:
     return f"{verb}[0]" if verb in ("allow", "hide") else f"{verb}[said]"
 
 
-async def observed_rules(policy: Opened) -> frozenset[str]:
-    return frozenset(_texts(await policy.value("mcp/authz/exceptions/observing")))
+async def observing(policy: Opened, given: JsonObject, unknowns: Sequence[str]) -> Mapping[str, Formula]:
+    """The rules that only observe, and on which groups that hangs where groups are not known."""
+    if not any(name == GROUPS or GROUPS.startswith(f"{name}.") for name in unknowns):
+        subject = given.get("subject")
+        groups = subject.get("groups") if isinstance(subject, dict) else None
+        told = await policy.value("mcp/authz/exceptions/observing", {"subject": {"groups": groups or []}})
+        return dict.fromkeys(_texts(told), TRUE)
+    rules = await policy.value("mcp/facts/rules")
+    said = {rule: _observes(one) for rule, one in rules.items() if isinstance(one, dict)} if isinstance(rules, dict) else {}
+    return {rule: condition for rule, condition in said.items() if condition != FALSE}
 
 
-async def waived(policy: Opened, given: JsonObject, rule: str) -> bool:
-    """Whether a reviewed waiver covers refusals of `rule` for this subject, item and time."""
+def _observes(said: JsonObject) -> Formula:
+    """As `mcp.authz.exceptions` has it."""
+    if said.get("enforcement") == "observe":
+        return negated(_in_any(said.get("enforce_groups")))
+    return _in_any(said.get("observe_groups"))
+
+
+def _in_any(groups: Json) -> Formula:
+    held: list[Json] = [{"type": "var", "value": "input"}, *(terms.term(name) for name in GROUPS.split(".")[1:])]
+    return either(Test("internal.member_2", (terms.term(group), {"type": "ref", "value": held})) for group in _texts(groups))
+
+
+async def waived(policy: Opened, given: JsonObject, unknowns: Sequence[str], rule: str) -> Formula:
+    """When a reviewed waiver covers refusals of `rule` for this subject and item: waivers end."""
     if not await policy.value("mcp/facts/waivers"):
-        return False
+        return FALSE
     query = f'data.mcp.authz.exceptions.waived({{"rule": "{rule}", "code": "any"}})'
-    return bool((await policy.partial(query, given, ())).ways)
+    return (await policy.partial(query, given, unknowns)).condition
 
 
 def backend_of(given: JsonObject) -> str | None:

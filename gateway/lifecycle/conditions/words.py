@@ -1,5 +1,6 @@
 """A condition in words that a reader of policies need not know Rego for. What has no words stays Rego, between backticks."""
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from gateway.lifecycle.conditions import terms
@@ -36,6 +37,14 @@ HELD: dict[tuple[str, ...], str] = {
     ("subject", "scopes"): "scope",
     ("context", "obligations"): "gateway duty",
 }
+TIMED = {  # of the moment of the call; negated, the one that is otherwise
+    "lt": "the time is before {}",
+    "lte": "the time is not after {}",
+    "gt": "the time is after {}",
+    "gte": "the time is not before {}",
+}
+OTHERWISE = {"lt": "gte", "lte": "gt", "gt": "lte", "gte": "lt"}
+NOW = ("context", "time_ns")
 FLIPPED = {"lt": "gt", "lte": "gte", "gt": "lt", "gte": "lte", "eq": "eq", "neq": "neq"}
 
 
@@ -56,7 +65,7 @@ def _words(formula: Formula, element: str, *, top: bool = False) -> str:
         case Some(of, holds):
             return _words(of, "some", top=top) if holds else _words(negated(of), "every", top=top)
         case All(of):
-            said = " and ".join(_words(each, element) for each in of)
+            said = " and ".join(each if isinstance(each, str) else _words(each, element) for each in _between(of))
         case Any(of):
             said = " or ".join(_words(each, element) for each in of)
     return said if top else f"({said})"
@@ -71,12 +80,40 @@ def _test(test: Test, element: str) -> str:
     if op not in PLAIN or (op == "glob.match" and len(given) != 3):
         said = f"`{op}({', '.join(terms.rego(term) for term in given)})`"
         return said if test.holds else f"not {said}"
-    timed = any(terms.path(term) == ("context", "time_ns") for term in given)
+    if (bound := _bound(test)) is not None:
+        return TIMED[bound[0]].format(_moment(bound[1]))
     if op == "regex.match" and terms.kind(given[0]) == "string":
         how = "matches" if test.holds else "does not match"
         return f"{term_words(given[1], element)} {how} /{given[0]['value']}/"
-    told = [_moment(term) if timed and terms.kind(term) == "number" else term_words(term, element) for term in given]
+    told = [term_words(term, element) for term in given]
     return PLAIN[op][0 if test.holds else 1].format(*told)
+
+
+def _bound(test: Formula) -> tuple[str, JsonObject] | None:
+    """How the time of the call is compared, and with which moment; None: it is not, or not with a number."""
+    if not isinstance(test, Test) or test.op not in TIMED or len(test.terms) != 2:
+        return None
+    op, (one, other) = test.op, test.terms
+    if terms.path(other) == NOW:
+        op, one, other = FLIPPED[op], other, one
+    if terms.path(one) != NOW or terms.kind(other) != "number":
+        return None
+    return op if test.holds else OTHERWISE[op], other
+
+
+def _between(of: Sequence[Formula]) -> Iterator[Formula | str]:
+    """A moment from which and one until which are said together."""
+    bounds = [(each, bound) for each in of if (bound := _bound(each)) is not None]
+    first = [(each, term) for each, (op, term) in bounds if op in ("gt", "gte")]
+    last = [(each, term) for each, (op, term) in bounds if op in ("lt", "lte")]
+    if len(first) != 1 or len(last) != 1:
+        yield from of
+        return
+    for each in of:
+        if each is first[0][0]:
+            yield f"the time is between {_moment(first[0][1])} and {_moment(last[0][1])}"
+        elif each is not last[0][0]:
+            yield each
 
 
 def _member(one: JsonObject, many: JsonObject, element: str, *, holds: bool) -> str:
@@ -96,7 +133,7 @@ def _member(one: JsonObject, many: JsonObject, element: str, *, holds: bool) -> 
 
 def term_words(term: Json, element: str = "some") -> str:
     """`arguments.to` for `input.arguments.to`, `some arguments.to` for an element of it."""
-    if terms.path(term) == ("context", "time_ns"):
+    if terms.path(term) == NOW:
         return "the time"
     if terms.kind(term) == "ref" and (names := terms.parts(term)) and names[0].get("value") == "input":
         looked_for = any(terms.kind(name) == "var" for name in names[1:])
@@ -116,6 +153,7 @@ def term_words(term: Json, element: str = "some") -> str:
 
 def _moment(term: JsonObject) -> str:
     try:
-        return datetime.fromtimestamp(int(str(term["value"])) / NANOSECONDS, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        at = datetime.fromtimestamp(int(str(term["value"])) // NANOSECONDS, UTC)
+        return at.strftime("%Y-%m-%d %H:%M:%S UTC" if at.second else "%Y-%m-%d %H:%M UTC")
     except (ValueError, OverflowError, OSError):
         return terms.rego(term)

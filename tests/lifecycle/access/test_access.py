@@ -151,8 +151,30 @@ def test_a_waived_refusal_does_not_refuse_and_only_its_subject(tmp_path: Path) -
     person = '{name: NAME, issuer: i, id: NAME, groups: [engineers], scopes: ["deploy:write"]}'
     place.write_text(f"personas: [{person.replace('NAME', 'ada')}, {person.replace('NAME', 'bob')}]")
     told = cells(place, policies=other)
-    assert told["ada", "deploy__deploy"] == {"access": "allowed"}
+    assert told["ada", "deploy__deploy"]["when"] == f"{IN_STAGING} or the time is before 2100-01-01 00:00 UTC"
     assert told["bob", "deploy__deploy"]["when"] == IN_STAGING
+
+
+def test_a_rule_that_observes_only_some_groups_has_an_effect_on_the_others(tmp_path: Path) -> None:
+    here = "servers/deploy/production: {enforcement: enforce, waivable: true"
+    other = changed(tmp_path, "facts/data.yaml", here, f"{here}, observe_groups: [trial]")
+    place = tmp_path / "people.yaml"
+    person = '{name: NAME, groups: [engineers, NAME], scopes: ["deploy:write"]}'
+    place.write_text(f"personas: [{person.replace('NAME', 'trial')}, {person.replace('NAME', 'other')}]")
+    told = cells(place, "--backend", "deploy", policies=other)
+    assert told["trial", "deploy__deploy"] == {"access": "allowed"}
+    assert told["other", "deploy__deploy"]["when"] == IN_STAGING
+
+
+def test_what_is_shown_for_a_time_says_for_which(personas: Path, tmp_path: Path) -> None:
+    until = 'resource.name == "services"\n\tinput.context.time_ns >= 4102444800000000000'
+    there = "\titem.among(resource, _shown[group])\n}"
+    more = f"{there}\n\nallow contains position if {{\n\tsome position, resource in input.resources\n\t{until}\n}}"
+    told = cells(personas, "--backend", "deploy", policies=changed(tmp_path, "servers/deploy/access.rego", there, more))
+    assert told["manager", "deploy__services"] == {"access": "when", "when": "the time is not before 2100-01-01 00:00 UTC"}
+    assert told["manager", "deploy__deploy"] == {"access": "hidden"}
+    assert told["analyst", "deploy__services"] == {"access": "allowed"}
+    assert told["engineer", "deploy__deploy"]["when"] == IN_STAGING
 
 
 @pytest.mark.parametrize(

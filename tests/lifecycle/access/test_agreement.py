@@ -10,8 +10,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from gateway.lifecycle.access.asked import open_parts, question
 from gateway.lifecycle.access.personas import Persona
-from gateway.lifecycle.access.table import open_parts, question
 from gateway.lifecycle.conditions import formula, terms
 from gateway.lifecycle.conditions.opened import opened
 from gateway.lifecycle.conditions.standing import standing

@@ -53,7 +53,11 @@ REFUSED_WHEN = {
         'some arguments.to.a ends with "x" and some arguments.to.b is above 3',
     ),
     "a pattern": ("regex.match(`^a\\.b$`, input.arguments.x)", r"arguments.x matches /^a\.b$/"),
-    "a moment": ("input.context.time_ns > 1760000000000000000", "the time is above 2025-10-09 08:53:20 UTC"),
+    "a moment": ("input.context.time_ns > 1760000000000000000", "the time is after 2025-10-09 08:53:20 UTC"),
+    "a time between two": (
+        "input.context.time_ns >= 1760000000000000000\n\tinput.context.time_ns < 1760000400000000000",
+        "the time is between 2025-10-09 08:53:20 UTC and 2025-10-09 09:00 UTC",
+    ),
     "a helper of two bodies": (
         "_big\n}\n_big if input.arguments.n > 10\n_big if {\n\tinput.arguments.force == true",
         "arguments.n is above 10 or arguments.force is true",

@@ -1,0 +1,49 @@
+"""The questions that a table is made of: a list of items, and a call of one without arguments, for some kind of caller."""
+
+from collections.abc import Sequence
+
+from gateway.lifecycle.access.personas import Persona
+from gateway.lifecycle.conditions.opened import Opened
+from gateway.lifecycle.conditions.standing import OF_THE_CALL
+from gateway.model import ClientInfo, Json, JsonObject, Phase, Resource
+from gateway.policy import document
+
+METHODS = {"tool": "tools/call", "prompt": "prompts/get", "resource": "resources/read", "resource_template": "resources/read"}
+
+
+def question(persona: Persona, items: Sequence[Resource], phase: Phase, time_ns: int) -> JsonObject:
+    """The input; a request is one without arguments."""
+    request = phase == "request"
+    made = document.document(
+        document.Question(
+            caller=persona.caller,
+            action_name=METHODS[items[0].type] if request else "tools/list",
+            phase=phase,
+            resources=tuple(items),
+            surface=persona.surface,
+            protocol="2026-07-28",
+            client=ClientInfo(),
+            time_ns=time_ns,
+            decision_id="",
+            request_id="",
+            trace_id=None,
+            arguments={} if request else None,
+            arguments_valid=True if request else None,
+        )
+    )
+    given = made["input"]
+    assert isinstance(given, dict)
+    del given["exchange"]
+    return given
+
+
+async def open_parts(policy: Opened, given: JsonObject) -> tuple[str, ...]:
+    """What is not known of a call: with what the gateway reads in its arguments, where the facts declare something to read."""
+    resources = given["resources"]
+    resource = resources[0] if isinstance(resources, list) and resources else None
+    if not isinstance(resource, dict):
+        return OF_THE_CALL
+    known: Json = await policy.value("mcp/facts/items")
+    for name in (resource.get("backend"), resource.get("type"), resource.get("name", resource.get("uri"))):
+        known = known.get(name) if isinstance(known, dict) and isinstance(name, str) else None
+    return (*OF_THE_CALL, "input.extracted") if isinstance(known, dict) and known.get("extract") else OF_THE_CALL
