@@ -26,7 +26,11 @@ class Question(BaseHTTPRequestHandler):
         self.answered(b"{}")
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))["input"]
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path.startswith("/v1/data/mcp/facts?"):
+            self.answered(json.dumps({"result": {"version": 1}, "provenance": PROVENANCE}).encode())
+            return
+        asked = body["input"]
         expected = [expect for written, expect in CANARIES if written == asked]
         if expected:
             self.decided(expected[0])

@@ -1,4 +1,4 @@
-"""The hot path to OPA: one fixed question, a bounded pool, one deadline for everything, and no answer but a whole one.
+"""The hot path to OPA: fixed questions, a bounded pool, one deadline for everything, and no answer but a whole one.
 
 A request is sent twice only when a pooled connection ends before one byte of the answer came: OPA had closed it while it
 was idle, and a decision has no effect that could happen twice.
@@ -16,6 +16,7 @@ from gateway.errors import Undecided
 from gateway.ports import Verdict
 
 QUESTION = "/v1/data/mcp/authz/decision?strict-builtin-errors=true&provenance=true"
+FACTS = "/v1/data/mcp/facts?provenance=true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class Target:
         return f"{host}:{self.port}"
 
 
+def _head(path: str, target: Target) -> bytes:
+    """All of a request's head but the length of what is asked."""
+    bearer = f"Authorization: Bearer {target.token}\r\n" if target.token else ""
+    told = f"POST {path} HTTP/1.1\r\nHost: {target.authority}\r\n{bearer}Content-Type: application/json\r\nContent-Length: "
+    return told.encode("ascii")
+
+
 class Client:
     """Asks one OPA. Not shared between event loops."""
 
@@ -58,16 +66,21 @@ class Client:
         self._open: set[Connection] = set()
         self._opening = 0
         self._closed = False
-        bearer = f"Authorization: Bearer {target.token}\r\n" if target.token else ""
-        self._head = (
-            f"POST {QUESTION} HTTP/1.1\r\nHost: {target.authority}\r\n{bearer}Content-Type: application/json\r\nContent-Length: "
-        ).encode("ascii")
+        self._head = _head(QUESTION, target)
+        self._facts_head = _head(FACTS, target)
 
     async def ask(self, document: bytes) -> Verdict:
         """OPA's verdict on `document`. Raises `Undecided`."""
+        return await self._answered(self._head, document)
+
+    async def facts(self) -> Verdict:
+        """The facts of the policy set that answers now, as a verdict's result. Raises `Undecided`."""
+        return await self._answered(self._facts_head, b"{}")
+
+    async def _answered(self, path: bytes, document: bytes) -> Verdict:
         if len(document) > self._limits.max_document_bytes:
             raise Undecided("too_large", f"the document has {len(document)} bytes, more than {self._limits.max_document_bytes}")
-        head = b"%b%d\r\n\r\n" % (self._head, len(document))
+        head = b"%b%d\r\n\r\n" % (path, len(document))
         deadline = asyncio.get_running_loop().time() + self._limits.deadline_s
         connection = self._warm()
         if connection is None:

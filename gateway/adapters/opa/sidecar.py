@@ -1,7 +1,8 @@
 """A sidecar somebody else runs: believed only while its revision is known and its canaries are right.
 
 Its revision is checked after the fact, in the provenance of each answer. An answer of a revision that was not yet proved
-counts for nothing: the canaries are asked first, and until they hold everything is undecided.
+counts for nothing: its facts are read and the canaries asked first, and until they hold everything is undecided. The facts say
+in which version of the contract it is asked, and what is extracted from arguments for it.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -22,13 +23,25 @@ from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.status import PolicyEvent, PolicyStatus, Rejection
 from gateway.adapters.tasks import Tasks
 from gateway.errors import Undecided
-from gateway.policy.contract import VERSION_1, Contract
+from gateway.policy import facts
+from gateway.policy.contract import SERVED, VERSION_1, Contract, Contracts, not_served
 from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
 
 log = logging.getLogger("gateway.opa")
 
 BEAT_S = 1.0  # between two looks at the canaries
+NO_REVISION = "the sidecar names no revision: give its bundle one (opa build --revision …)"
+NO_FACTS = "the sidecar does not tell its facts, which say what the gateway reads in arguments; let it read data.mcp.facts"
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What the facts of one revision say to the gateway."""
+
+    revision: str | None = None  # None: none were read
+    contract: Contract = VERSION_1
+    extractions: Extractions = field(default_factory=Extractions)
 
 
 class UnsafeUrl(ValueError):
@@ -100,7 +113,11 @@ class SidecarDecider:
         canaries: tuple[Canary, ...],
         on_event: Callable[[PolicyEvent], None],
         health: Callable[[], Awaitable[bool]] | None = None,
+        contracts: Contracts = SERVED,
     ) -> None:
+        """`contracts`: the versions that its policy set may say."""
+        self._contracts = contracts
+        self._spoken = Spoken()
         self._client = Client(target, limits)
         self._canaries = canaries
         self._on_event = on_event
@@ -122,21 +139,24 @@ class SidecarDecider:
 
     @property
     def contract(self) -> Contract:
-        return VERSION_1
+        return self._spoken.contract
 
     @property
     def extractions(self) -> Extractions:
-        """None: a sidecar's facts are its own and not read. A rule that finds something declared and not extracted refuses."""
-        return Extractions(self._revision)
+        """Of the revision in force: an answer of another one was asked with what this one declares, and is asked for again."""
+        return self._spoken.extractions
 
     async def decide(self, document: bytes) -> Verdict:
         """Raises `Undecided`: `no_policy` until a revision is proved, `revision` while a new one is not."""
         if self._revision is None:
             raise Undecided("no_policy", self._problem)
+        contract = self._spoken.contract
         for _ in range(2):  # the second time only when the sidecar changed its policies between two questions
             verdict = await self._client.ask(document)
             if verdict.revision != self._revision:
                 await self._look(wanted=verdict.revision)
+            if self._spoken.contract is not contract:
+                break  # the document is not in the words of the set that is there now
             if verdict.revision == self._revision:
                 return verdict
         raise Undecided("revision", self._problem or f"revision {verdict.revision!r} answered, proved is {self._revision!r}")
@@ -180,23 +200,47 @@ class SidecarDecider:
                 return
             try:
                 revision = (await self._client.ask(self._canaries[0].document)).revision
-                found = await canary.wrong(self._client.ask, self._canaries, file=canary.FILE, revision=revision)
+                if not revision:
+                    raise PolicyRejected((Finding(canary.FILE, 0, NO_REVISION),))
+                spoken = self._spoken if self._spoken.revision == revision else await self._facts(revision)
+                version = spoken.contract.version
+                found = await canary.wrong(self._client.ask, self._canaries, file=canary.FILE, revision=revision, version=version)
+            except PolicyRejected as refused:
+                self._reject(refused.findings, misjudged=False)
+                return
             except Undecided as error:
                 if error.cause == "undefined":
                     self._reject((Finding(canary.FILE, 0, f"the sidecar knows no policy: {error}"),), misjudged=False)
                 else:
                     self._problem = f"the sidecar gives no decision: {error}"
                 return
-            if not revision:
-                missing = "the sidecar names no revision: give its bundle one (opa build --revision …)"
-                self._reject((Finding(canary.FILE, 0, missing),), misjudged=False)
-            elif found:
+            if found:
                 self._reject(found, misjudged=True)
             else:
-                self._accept(revision)
+                self._accept(revision, spoken)
 
-    def _accept(self, revision: str) -> None:
+    async def _facts(self, revision: str) -> Spoken:
+        """What the facts of this revision say. Raises `PolicyRejected` for facts that are of no use, and `Undecided`."""
+        try:
+            told = await self._client.facts()
+        except Undecided as error:
+            if error.cause not in {"undefined", "status"}:
+                raise
+            raise PolicyRejected((Finding(facts.MAIN, 0, f"{NO_FACTS}: {error}"),)) from error
+        if told.revision != revision:
+            raise Undecided("revision", f"the facts are of revision {told.revision!r}, decisions of {revision!r}")
+        said = told.result.get("version") if isinstance(told.result, dict) else None
+        contract = self._contracts.get(said) if type(said) is int else None
+        if contract is None:
+            raise PolicyRejected((Finding(facts.MAIN, 0, not_served(said, self._contracts)),))
+        try:
+            return Spoken(revision, contract, contract.declarations(told.result, revision))
+        except ValueError as error:
+            raise PolicyRejected((Finding(facts.MAIN, 0, str(error)),)) from error
+
+    def _accept(self, revision: str, spoken: Spoken) -> None:
         previous = self._revision
+        self._spoken = spoken
         self._problem, self._misjudged, self._rejection = "", False, None
         if revision != previous:
             self._revision, self._since_s = revision, time.time()
@@ -208,7 +252,7 @@ class SidecarDecider:
         previous = self._revision
         self._problem = findings[0].message
         self._misjudged = misjudged
-        self._revision, self._since_s = None, None
+        self._revision, self._since_s, self._spoken = None, None, Spoken()
         if self._rejection is None or self._rejection.findings != findings:
             self._rejection = Rejection(time.time(), findings)
             for found in findings:

@@ -16,6 +16,8 @@ from gateway.adapters.opa.findings import PolicyRejected
 from gateway.adapters.opa.sidecar import SidecarDecider, Trust, UnsafeUrl, canaries, target
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.errors import Undecided
+from gateway.model import Resource
+from gateway.policy.extract import Declared, Extractions
 
 ALLOWED = b'{"input":{"backend":"crm"}}'
 CANARIES = (
@@ -31,9 +33,13 @@ class FakeOpa:
         self.revision = "r1"
         self.allows_everything = False
         self.loaded = True
+        self.facts: object = {"version": 1}
         self.asked = 0
         self.authorization: set[str] = set()
         self._writers: list[asyncio.StreamWriter] = []
+
+    def told(self) -> bytes:
+        return msgspec.json.encode({"provenance": {"bundles": {"b": {"revision": self.revision}}}, "result": self.facts})
 
     def answer(self, body: bytes) -> bytes:
         self.asked += 1
@@ -50,7 +56,8 @@ class FakeOpa:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
                 self.authorization.add(fields.get("authorization", ""))
-                answer = self.answer(await reader.readexactly(int(fields["content-length"])))
+                body = await reader.readexactly(int(fields["content-length"]))
+                answer = self.told() if head[0].startswith("POST /v1/data/mcp/facts?") else self.answer(body)
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             writer.close()
@@ -100,7 +107,7 @@ def test_a_proved_revision_decides_and_a_new_one_is_proved_before_it_does(tmp_pa
             assert await outcome(decider) == "r1"
             opa.revision, asked = "r2", opa.asked
             assert await outcome(decider) == "r2"
-            assert opa.asked - asked == 4  # the question, which revision it is, both canaries
+            assert opa.asked - asked == 4  # decisions: the question, which revision it is, both canaries
             assert events == [PolicyEvent("enforced", "r1", None), PolicyEvent("enforced", "r2", "r1")]
 
     asyncio.run(main())
@@ -117,6 +124,74 @@ def test_a_new_revision_that_allows_everything_decides_nothing(tmp_path: Path) -
             opa.allows_everything = False
             await until_ready(decider)
             assert await outcome(decider) == "r2"
+
+    asyncio.run(main())
+
+
+def declaring(root: str) -> dict[str, object]:
+    extract = {"path": {"kind": "path", "roots": [root]}}
+    return {"version": 1, "items": {"files": {"tool": {"read": {"extract": extract}}}}}
+
+
+def test_what_a_revision_declares_is_known_as_soon_as_it_decides(tmp_path: Path) -> None:
+    async def main() -> None:
+        opa = FakeOpa()
+        opa.facts = declaring("/srv/old")
+        tool = Resource("tool", "files__read", backend="files", name="read")
+        async with listening(opa, tmp_path / "s") as to, believing(to, []) as decider:
+            assert decider.extractions.revision == "r1"
+            assert decider.extractions.of(tool) == (Declared("path", ("path",), "path", ("/srv/old",)),)
+            opa.facts, opa.revision = declaring("/srv/new"), "r2"
+            assert await outcome(decider) == "r2"
+            assert decider.extractions.revision == "r2"
+            assert decider.extractions.of(tool) == (Declared("path", ("path",), "path", ("/srv/new",)),)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        (None, "version None of the contract is not served"),
+        ({"version": 2}, "version 2 of the contract is not served by this gateway, which serves 1"),
+        ({"version": True}, "version True of the contract is not served"),
+        (declaring("not/absolute"), "has a root or base that is no absolute, plain path"),
+    ],
+)
+def test_facts_that_are_of_no_use_put_nothing_in_force_and_say_why(tmp_path: Path, facts: object, why: str) -> None:
+    async def main() -> None:
+        opa, events = FakeOpa(), list[PolicyEvent]()
+        opa.facts = facts
+        async with listening(opa, tmp_path / "s") as to, believing(to, events) as decider:
+            assert await outcome(decider) == "no_policy"
+            assert why in decider.status().problem
+            assert decider.extractions == Extractions()
+            assert [event.kind for event in events] == ["rejected"]
+            opa.facts = {"version": 1}
+            await until_ready(decider)
+            assert await outcome(decider) == "r1"
+
+    asyncio.run(main())
+
+
+def test_facts_of_another_revision_than_the_canaries_put_nothing_in_force(tmp_path: Path) -> None:
+    async def main() -> None:
+        opa = FakeOpa()
+        opa.told = lambda: msgspec.json.encode({"provenance": {"bundles": {"b": {"revision": "r0"}}}, "result": {"version": 1}})  # type: ignore[method-assign]
+        async with listening(opa, tmp_path / "s") as to, believing(to, []) as decider:
+            assert await outcome(decider) == "no_policy"
+            assert "the facts are of revision 'r0', decisions of 'r1'" in decider.status().problem
+
+    asyncio.run(main())
+
+
+def test_a_sidecar_that_keeps_its_facts_to_itself_decides_nothing_and_says_what_to_do(tmp_path: Path) -> None:
+    async def main() -> None:
+        opa = FakeOpa()
+        opa.told = lambda: msgspec.json.encode({"provenance": {"bundles": {"b": {"revision": "r1"}}}})  # type: ignore[method-assign]
+        async with listening(opa, tmp_path / "s") as to, believing(to, []) as decider:
+            assert await outcome(decider) == "no_policy"
+            assert "let it read data.mcp.facts" in decider.status().problem
 
     asyncio.run(main())
 
