@@ -85,12 +85,18 @@ def _top_level(text: str, key: str) -> str | None:
 
 
 def whole(texts: Mapping[str, str]) -> JsonObject:
-    """Facts that were checked, as OPA sees them under `data.mcp.facts`."""
+    """Facts that were checked, as OPA sees them under `data.mcp.facts`. Raises `ValueError` where they were not."""
+    return placed(texts)[0]
+
+
+def placed(texts: Mapping[str, str]) -> tuple[JsonObject, Places]:
+    """The same, and where each value stands: for `standing`."""
     merged: JsonObject = {}
+    places: Places = {}
     for file in sorted(texts, key=lambda name: (name.count("/"), name)):
-        for _ in _merge(merged, {}, file, texts[file]):
+        for _ in _merge(merged, places, file, texts[file]):
             raise ValueError(f"{file} was not checked")
-    return merged
+    return merged, places
 
 
 def _order(found: Finding) -> tuple[str, int, str]:
@@ -118,7 +124,7 @@ def _merge(merged: JsonObject, places: Places, file: str, text: str) -> Iterator
             return
         target = below
     for path in _joined(target, value, tuple(folder)):
-        yield Finding(file, _line(places, path)[1], f"says {path[-1]!r}, which another file says too")
+        yield Finding(file, standing(places, path)[1], f"says {path[-1]!r}, which another file says too")
 
 
 def _joined(target: JsonObject, said: JsonObject, at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -154,7 +160,7 @@ def _place(node: yaml.Node | None, path: tuple[Key, ...], file: str, places: Pla
             waiting.extend((value, (*at, index)) for index, value in enumerate(part.value))
 
 
-def _line(places: Places, path: Iterable[Key]) -> tuple[str, int]:
+def standing(places: Places, path: Iterable[Key]) -> tuple[str, int]:
     """Where the value at `path` stands, or what it is in."""
     at = tuple(path)
     while at and at not in places:
@@ -171,10 +177,10 @@ def _misfits(error: ValidationError, places: Places) -> Iterator[Finding]:
     if error.validator == "additionalProperties" and isinstance(instance, dict) and wanted is False:
         for name in instance:
             if name not in known and not any(re.search(pattern, name) for pattern in schema.get("patternProperties", {})):
-                file, line = _line(places, (*path, name))
+                file, line = standing(places, (*path, name))
                 yield Finding(file, line, f"{_said((*path, name))} is not known{_meant(name, known)}")
         return
-    file, line = _line(places, path)
+    file, line = standing(places, path)
     if error.validator == "propertyNames":
         yield Finding(file, line, f"{_said(path)}: {error.instance!r} is no name that may stand here")
     elif error.validator == "required":
@@ -218,7 +224,7 @@ def _times(value: Json, places: Places) -> Iterator[Finding]:
             for name, said in part.items():
                 waiting.append((said, (*at, name)))
                 if str(name).endswith("_ns") and type(said) is int and said < EARLIEST_NS:
-                    file, line = _line(places, (*at, name))
+                    file, line = standing(places, (*at, name))
                     yield Finding(file, line, f"{_said((*at, name))} is {said}, long past; times are in nanoseconds")
         elif isinstance(part, list):
             waiting.extend((said, (*at, index)) for index, said in enumerate(part))
@@ -231,7 +237,7 @@ def _modes(merged: JsonObject, places: Places) -> Iterator[Finding]:
         observes = isinstance(mode, dict) and mode.get("enforcement") == "observe"
         groups, other = ("observe_groups", "enforce") if observes else ("enforce_groups", "observe")
         if isinstance(mode, dict) and groups in mode:
-            file, line = _line(places, ("rules", rule, groups))
+            file, line = standing(places, ("rules", rule, groups))
             done = "only observes" if observes else "is enforced"
             yield Finding(
                 file, line, f"rules.{rule}.{groups} has no effect: the rule {done} for everybody; set enforcement to {other}"
@@ -244,7 +250,7 @@ def _waivers(merged: JsonObject, places: Places) -> Iterator[Finding]:
     for at, rule in _waived(merged.get("waivers")):
         mode = modes.get(rule) if isinstance(modes, dict) else None
         if not isinstance(mode, dict) or mode.get("waivable") is not True:
-            file, line = _line(places, ("waivers", at))
+            file, line = standing(places, ("waivers", at))
             yield Finding(
                 file, line, f"waives {rule!r}, which is not waivable; set rules.{rule}.waivable to true, or drop the waiver"
             )
@@ -258,7 +264,7 @@ def _unknown_rules(merged: JsonObject, places: Places, rules: Collection[str]) -
     named.extend((("waivers", at), rule) for at, rule in _waived(merged.get("waivers")))
     for path, rule in named:
         if rule not in rules:
-            file, line = _line(places, path)
+            file, line = standing(places, path)
             yield Finding(file, line, f"{_said(path)}: there is no rule {rule!r}{_meant(rule, sorted(rules))}")
 
 
@@ -278,7 +284,7 @@ def _extracts(merged: JsonObject, places: Places) -> Iterator[Finding]:
     """A declaration that cannot be carried out would leave arguments unread."""
     for path, said in _declared(merged):
         for problem in problems(str(path[-1]), said):
-            file, line = _line(places, path)
+            file, line = standing(places, path)
             yield Finding(file, line, f"{_said(path)} {problem}")
 
 
