@@ -37,13 +37,14 @@ class Numbers:
     def parts(self, regexp: Regexp, text: bytes, match: Span) -> "Iterator[Span | None]":
         start, end = match
         reach = REACH_BYTES * self.number.longest
-        whole = match if end - start <= reach else None
-        if whole is not None:
-            yield whole if self._is_one(self._runs(text, start, end)) else None
-        limit = min(len(text), end + reach)
-        runs = self._runs(text, start, limit)
+        before, limit = max(0, start - 1), min(len(text), end + reach)
+        runs = [run for run in self._runs(text, before, limit) if run.start >= start]  # an earlier one is a longer number
         if runs and limit < len(text) and runs[-1].end == limit:
             runs.pop()  # it may go on
+        whole = match if end - start <= reach else None
+        if whole is not None:
+            inside = [run for run in runs if run.end <= end]
+            yield whole if self._is_one(inside) and inside == self._runs(text, start, end) else None
         ends = list(accumulate(len(run.said) for run in runs))
         compact = "".join([run.said for run in runs])
         shortest, longest, holds = self.number.shortest, self.number.longest, self.number.holds
@@ -64,8 +65,10 @@ class Numbers:
 
     def _runs(self, text: bytes, start: int, end: int) -> "list[Run]":
         """All characters that such numbers have, as far as they stand together; whatever stands between separates."""
+        while start and text[start] & 0xC0 == 0x80:
+            start -= 1  # within a character
         while start < end < len(text) and text[end] & 0xC0 == 0x80:
-            end -= 1  # within a character
+            end -= 1
         piece = text[start:end]
         pattern = _LETTERS if self.number.letters else _DIGITS
         if piece.isascii():
