@@ -19,14 +19,20 @@ from typing import Any
 import pytest
 import trustme
 import yaml
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 from pytest_httpserver import HTTPServer
+from werkzeug import Response
 
-from gateway.doctor import Finding, backends, identity, place, policy, table
+from gateway.assembly import policy as assembled
+from gateway.doctor import Finding, backends, identity, place, policy, rollout, table
 from gateway.doctor.examination import examined
+from gateway.model import JsonObject
+from gateway.policy import bundle
+from gateway.policy.bundle_signature import signature
 from gateway.settings.identity import Issuer
 from gateway.settings.load import load
 from gateway.settings.model import Settings
@@ -268,6 +274,85 @@ def test_a_canary_that_does_not_hold_is_told(tmp_path: Path) -> None:
     file.write_text(json.dumps(canaries))
     _, rules = policies_of(tmp_path)
     assert (rules.state, "canary 'contrary'" in rules.detail) == ("fail", True)
+
+
+def test_a_set_that_is_refused_is_told_with_the_last_good_one_that_a_start_would_go_on_with(tmp_path: Path) -> None:
+    rules = changed_policies(tmp_path)
+    asked = told(tmp_path, policy={"folder": "policies", "schemas": str(ROOT / "schemas"), "history": "history"})
+
+    async def kept() -> None:
+        decider = assembled.decider(asked, lambda _: None)
+        try:
+            await decider.start()
+        finally:
+            await decider.close()
+
+    asyncio.run(kept())
+    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "history").rglob("*"))
+    (rules / "mcp/org/audit.rego").write_text("package mcp.org.audit\n\noblige contains x if {\n")
+    _, *found, last = looked(policy.opa(asked))
+    assert {each.state for each in found} == {"fail"}
+    assert (last.state, last.detail.startswith("a gateway that starts now goes on with revision ")) == ("warn", True)
+    assert last.detail.endswith(": rules accepted before")
+    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "history").rglob("*")) == before
+
+
+def test_a_bundle_server_is_told_with_what_it_serves_who_signed_it_and_whether_it_was_fetched(
+    tmp_path: Path, httpserver: HTTPServer
+) -> None:
+    key, rules = ec.generate_private_key(ec.SECP256R1()), changed_policies(tmp_path)
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "k.pem").write_bytes(pem)
+
+    def signed(age_s: float) -> bytes:
+        files = {str(each.relative_to(rules)): each.read_bytes() for each in rules.rglob("*") if each.is_file()}
+        claims: JsonObject = {"keyid": "k1", "iat": time.time() - age_s, "contents": bundle.digest(files)}
+        return bundle.pack({**files, bundle.SIGNATURES: signature(key, claims)})
+
+    served = [b"<html>"]
+    httpserver.expect_request("/b.tar.gz").respond_with_handler(lambda _: Response(served[-1]))
+    url = httpserver.url_for("/b.tar.gz")
+    asked = told(
+        tmp_path,
+        policy={
+            "server": {"url": url},
+            "schemas": str(ROOT / "schemas"),
+            "history": "history",
+            "require_signed": {"keys": [{"id": "k1", "file": "k.pem"}], "max_age_s": 1000},
+        },
+    )
+    advice = "a running gateway stays with the last good bundle; look at the server, its token and who signed"
+    broken = Finding("policy server", "fail", f"{url}: the bundle is no whole gzip file", advice)
+    assert looked(rollout.server(asked, "policy-server")) == [broken]
+    assert [each.state for each in looked(policy.opa(asked))] == ["ok", "warn"]  # nothing was fetched yet
+
+    served.append(signed(950.0))
+    found, ends = looked(rollout.server(asked, "policy-server"))
+    assert (found.state, found.detail.startswith(f"{url}: revision "), found.detail.endswith(", signed by k1")) == (
+        "ok",
+        True,
+        True,
+    )
+    assert (ends.state, ends.detail) == ("warn", "its signature ends in 0 hours")
+
+    (tmp_path / "history").mkdir()
+    (tmp_path / "history/served.tar.gz").write_bytes(served[-1])
+    assert looked(rollout.server(asked, "policy-server"))[0].detail.endswith(", which the gateway has, signed by k1")
+    (rules / "mcp/facts/data.yaml").write_text((rules / "mcp/facts/data.yaml").read_text() + "# newer\n")
+    served.append(signed(10.0))
+    found, _ = looked(rollout.server(asked, "policy-server"))
+    assert (found.state, ", newer than what the gateway fetched (" in found.detail) == ("warn", True)
+
+
+def test_a_candidate_in_the_shadow_that_would_not_be_compared_is_told_and_is_no_failure(tmp_path: Path) -> None:
+    rules = changed_policies(tmp_path)
+    asked = told(tmp_path, policy={"schemas": str(ROOT / "schemas"), "shadow": {"folder": "policies"}})
+    shadow = asked.policy.shadow
+    assert shadow is not None
+    [found] = looked(rollout.candidate(asked, shadow))
+    assert (found.state, found.detail.endswith("its canaries hold")) == ("ok", True)
+    (rules / "mcp/org/audit.rego").write_text("package mcp.org.audit\n\noblige contains x if {\n")
+    assert {each.state for each in looked(rollout.candidate(asked, shadow))} == {"warn"}
 
 
 def test_a_sidecar_that_does_not_answer_is_told(tmp_path: Path, unused_port: int) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -98,22 +99,36 @@ def _facts(policy: Policy) -> Path | None:
 
 def feeds(settings: Settings) -> dict[str, BundleFeed]:
     """What keeps the bundles of bundle servers, by what readiness calls it. Raises `SettingsError`."""
+    return {name: BundleFeed(one.server, one.file, one.trust) for name, one in servers(settings).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A bundle server, where its bundle is kept, and whose signatures count."""
+
+    server: BundleServer
+    file: Path
+    trust: bundle_signature.Trust | None
+
+
+def servers(settings: Settings) -> dict[str, Served]:
+    """The bundle servers, by what readiness calls them. Raises `SettingsError`."""
     told = settings.policy
     trust = bundle_trust(told.require_signed)
-    servers: dict[Literal["server", "facts_server"], PolicyServer | None] = {
+    named: dict[Literal["server", "facts_server"], PolicyServer | None] = {
         "server": told.server,
         "facts_server": told.facts_server,
     }
     found = {}
-    for name, server in servers.items():
+    for name, server in named.items():
         file = _served(told, name)
         if server is not None and file is not None:
             trusted = trust.of_facts() if trust is not None and name == "facts_server" else trust
-            found[f"policy-{name.replace('_', '-')}"] = BundleFeed(bundle_server(server, f"policy.{name}"), file, trusted)
+            found[f"policy-{name.replace('_', '-')}"] = Served(_bundle_server(server, f"policy.{name}"), file, trusted)
     return found
 
 
-def bundle_server(server: PolicyServer, name: str) -> BundleServer:
+def _bundle_server(server: PolicyServer, name: str) -> BundleServer:
     """`name`: of the setting. Raises `SettingsError`."""
     parts = urlsplit(server.url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password or parts.fragment:

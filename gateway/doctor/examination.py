@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from gateway.assembly import whole
-from gateway.doctor import backends, identity, place, policy
+from gateway.doctor import backends, identity, place, policy, rollout
 from gateway.doctor.finding import Finding
 from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
@@ -30,6 +30,11 @@ async def examined(settings: Settings, *, timeout_s: float) -> tuple[Finding, ..
         checks.append((f"backend {name}", partial(backends.backend, settings, name)))
         checks.append((f"TLS of {name}", partial(backends.certificate, settings, name)))
     checks.append(("policy", partial(policy.opa, settings)))
+    for name, told in (("policy-server", settings.policy.server), ("policy-facts-server", settings.policy.facts_server)):
+        if told is not None:
+            checks.append((name.replace("-", " "), partial(rollout.server, settings, name)))
+    if settings.policy.shadow is not None:
+        checks.append(("shadow", partial(rollout.candidate, settings, settings.policy.shadow)))
     found = await asyncio.gather(*(_within(what, check, timeout_s) for what, check in checks), return_exceptions=True)
     findings: list[Finding] = []
     for (what, _), outcome in zip(checks, found, strict=True):

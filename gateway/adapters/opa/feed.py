@@ -18,8 +18,8 @@ import httpx2
 from gateway.adapters.opa.history import write_whole
 from gateway.adapters.tasks import Tasks
 from gateway.policy import bundle
-from gateway.policy.bundle import BadBundle
-from gateway.policy.bundle_signature import Trust, verified
+from gateway.policy.bundle import BadBundle, Bundle
+from gateway.policy.bundle_signature import Signed, Trust, verified
 
 log = logging.getLogger("gateway.opa")
 
@@ -113,7 +113,10 @@ class BundleFeed:
 
     async def _refresh(self, *, wait: bool) -> None:
         """Raises `FetchFailed`."""
-        packed, tag = await self._asked(wait=wait)
+        if self._client is None:
+            self._client = _client(self._server)
+        tag = self._tag if self._file.is_file() else None
+        packed, tag = await _answer(self._client, self._server, tag, wait=wait)
         if packed is None:
             return
         try:
@@ -131,33 +134,48 @@ class BundleFeed:
         if not self._file.is_file() or self._file.read_bytes() != packed:
             write_whole(self._file, packed)
 
-    async def _asked(self, *, wait: bool) -> tuple[bytes | None, str | None]:
-        """A new bundle and its ETag; None: nothing new. Raises `FetchFailed`."""
-        server = self._server
-        if self._client is None:
-            verify = server.tls if server.tls is not None else False  # plain http has nothing to verify
-            self._client = httpx2.AsyncClient(verify=verify, follow_redirects=False, trust_env=False, timeout=None)
-        sent = server.headers()
-        if not wait:
-            sent.pop("prefer", None)
-        if self._tag is not None and self._file.is_file():
-            sent["if-none-match"] = self._tag
-        limit_s = TIMEOUT_S + (server.wait_s if wait else 0.0)
-        try:
-            async with asyncio.timeout(limit_s), self._client.stream("GET", server.url, headers=sent) as response:
-                if response.status_code == 304 and "if-none-match" in sent:
-                    return None, None
-                if response.status_code != 200:
-                    raise FetchFailed(f"{server.url}: HTTP {response.status_code}")
-                if response.headers.get("content-encoding", "identity") != "identity":
-                    raise FetchFailed(f"{server.url}: an encoded answer, which was not asked for")
-                body = bytearray()
-                async for chunk in response.aiter_raw():
-                    body += chunk
-                    if len(body) > bundle.MAX_PACKED_BYTES:
-                        raise FetchFailed(f"{server.url}: larger than {bundle.MAX_PACKED_BYTES} bytes")
-                return bytes(body), response.headers.get("etag")
-        except TimeoutError as error:
-            raise FetchFailed(f"{server.url}: no answer within {limit_s:g} s") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise FetchFailed(f"{server.url}: {type(error).__name__}") from None  # its text may quote what was sent
+
+async def served(server: BundleServer, trust: Trust | None) -> tuple[Bundle, Signed | None]:
+    """What the server serves now, for whoever only looks. Raises `FetchFailed`."""
+    async with _client(server) as client:
+        packed, _ = await _answer(client, server, None, wait=False)
+    try:
+        read = await asyncio.to_thread(bundle.read, packed or b"")
+        return read, verified(read, trust, time.time()) if trust is not None else None
+    except BadBundle as error:
+        raise FetchFailed(f"{server.url}: the bundle {error}") from error
+
+
+def _client(server: BundleServer) -> httpx2.AsyncClient:
+    verify = server.tls if server.tls is not None else False  # plain http has nothing to verify
+    return httpx2.AsyncClient(verify=verify, follow_redirects=False, trust_env=False, timeout=None)
+
+
+async def _answer(
+    client: httpx2.AsyncClient, server: BundleServer, tag: str | None, *, wait: bool
+) -> tuple[bytes | None, str | None]:
+    """A bundle that is not the one under `tag`, and its own ETag; None: nothing new. Raises `FetchFailed`."""
+    sent = server.headers()
+    if not wait:
+        sent.pop("prefer", None)
+    if tag is not None:
+        sent["if-none-match"] = tag
+    limit_s = TIMEOUT_S + (server.wait_s if wait else 0.0)
+    try:
+        async with asyncio.timeout(limit_s), client.stream("GET", server.url, headers=sent) as response:
+            if response.status_code == 304 and tag is not None:
+                return None, tag
+            if response.status_code != 200:
+                raise FetchFailed(f"{server.url}: HTTP {response.status_code}")
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise FetchFailed(f"{server.url}: an encoded answer, which was not asked for")
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > bundle.MAX_PACKED_BYTES:
+                    raise FetchFailed(f"{server.url}: larger than {bundle.MAX_PACKED_BYTES} bytes")
+            return bytes(body), response.headers.get("etag")
+    except TimeoutError as error:
+        raise FetchFailed(f"{server.url}: no answer within {limit_s:g} s") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise FetchFailed(f"{server.url}: {type(error).__name__}") from None  # its text may quote what was sent

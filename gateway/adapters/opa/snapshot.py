@@ -139,7 +139,7 @@ def _facts(place: Path, rules: dict[str, bytes], trust: Trust | None) -> tuple[d
         packed = _read(place)
         read, signed = _bundled(place, packed, trust.of_facts() if trust is not None else None)
         _refuse_others(read.files)
-        return dict(read.files), Part(bundle.revision(read.label, _hash(read.files)), signed, read.files, packed)
+        return dict(read.files), Part(revision_of(read), signed, read.files, packed)
     _refuse_missing(place, "facts, or be a bundle of them")
     _refuse_unsigned(place, trust)
     texts = {FACTS + name: text for name, text in _contents(place)}
@@ -163,7 +163,7 @@ def _policies(source: Source) -> tuple[dict[str, bytes], str | None, Part]:
         read, signed = _bundled(source.folder, packed, source.trust)
         _refuse_stray([name for name in read.files if not _is_policy(name)])
         texts = dict(read.files)
-        return texts, read.label, Part(bundle.revision(read.label, _hash(texts)), signed, texts, packed)
+        return texts, read.label, Part(revision_of(read), signed, texts, packed)
     _refuse_missing(source.folder, "policies, or be a bundle of them")
     _refuse_unsigned(source.folder, source.trust)
     texts = {name: text for name, text in _contents(source.folder) if _is_policy(name)}
@@ -191,6 +191,11 @@ def _refuse_unsigned(folder: Path, trust: Trust | None) -> None:
 def _refuse_missing(folder: Path, kind: str) -> None:
     if not folder.is_dir():
         raise PolicyRejected((Finding(str(folder), 0, f"no such folder: it should hold the {kind}"),))
+
+
+def revision_of(read: Bundle) -> str:
+    """What a bundle is called once it is loaded."""
+    return bundle.revision(read.label, _hash(read.files))
 
 
 def _hash(contents: Mapping[str, bytes]) -> str:
