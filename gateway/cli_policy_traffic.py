@@ -21,22 +21,24 @@ from gateway.lifecycle.replay.compare import KINDS
 from gateway.lifecycle.replay.policy import Unanswered, policy
 from gateway.lifecycle.replay.run import Report, replayed
 from gateway.lifecycle.replay.traffic import Traffic, traffic
-from gateway.lifecycle.repository import POLICIES, SCHEMAS
+from gateway.lifecycle.repository import policy_source
 from gateway.lifecycle.ruleset import Ruleset, ruleset
-from gateway.shipped import SHIPPED
 
 RECORDED = "recorded"
 UNKNOWN = "unknown"
 PROGRESS_EVERY = 2000
 
 AuditFolder = Annotated[Path, typer.Option("--audit", help="folder of the audit files")]
+Candidate = Annotated[
+    Path, typer.Option("--policies", "-p", help="the candidate: a policy repository, its folder of policies, or a bundle")
+]
 Schemas = Annotated[Path | None, typer.Option("--schemas", help="folder of schemas; default: beside the policies")]
 
 
 def replay_command(
     audit: AuditFolder,
-    policies: Annotated[Path, typer.Option("--policies", "-p", help="the candidate: a policy repository or its policies")],
-    against: Annotated[str, typer.Option(help="what to compare with: `recorded` answers, or a folder of policies")] = RECORDED,
+    policies: Candidate,
+    against: Annotated[str, typer.Option(help="what to compare with: `recorded` answers, or another policy set")] = RECORDED,
     fail_on: Annotated[str, typer.Option(help=f"exit with 1 where there is any of: {', '.join(KINDS)}, {UNKNOWN}")] = "",
     schemas: Schemas = None,
     as_json: AsJson = False,
@@ -44,7 +46,7 @@ def replay_command(
     """Put recorded traffic to a changed policy set: who would newly be refused or let in, see more or less, owe otherwise.
 
     The gateway records what this needs with `audit.record: replay`. Secrets are then replaced by stand-ins; where a rule
-    judges one, it is said that nobody can tell, and `unknown` in --fail-on makes that count. With a folder in --against,
+    judges one, it is said that nobody can tell, and `unknown` in --fail-on makes that count. With a policy set in --against,
     rules that are the same in both sets keep what they said of the real values.
 
     Example: mcp-gateway policy replay --audit audit --policies . --against ../live --fail-on newly-allowed,newly-denied
@@ -56,8 +58,8 @@ def replay_command(
     read = recorded.Reading()
     try:
         asked = traffic(recorded.records(audit, read))
-        base = None if against == RECORDED else _source(Path(against), schemas)
-        report = uvloop.run(_replayed(opa, asked, _source(policies, schemas), base))
+        base = None if against == RECORDED else policy_source(Path(against), schemas)
+        report = uvloop.run(_replayed(opa, asked, policy_source(policies, schemas), base))
     except (NoAudit, OpaUnusable, PolicyRejected, Unanswered) as error:
         raise failed(str(error)) from error
     if as_json:
@@ -85,7 +87,7 @@ def coverage_command(
     read = recorded.Reading()
     try:
         told = coverage(recorded.records(audit, read))
-        rules = None if policies is None else uvloop.run(_rules(required_opa(), _source(policies, schemas)))
+        rules = None if policies is None else uvloop.run(_rules(required_opa(), policy_source(policies, schemas)))
     except (NoAudit, OpaUnusable, PolicyRejected) as error:
         raise failed(str(error)) from error
     if as_json:
@@ -114,12 +116,3 @@ async def _replayed(opa: str, asked: Traffic, candidate: Source, base: Source | 
 def _told_apart(report: Report, asked: Traffic) -> int:
     """Decisions of which something stays unknown, for whatever reason."""
     return report.unknown + report.without_answer + sum(asked.missing.values())
-
-
-def _source(folder: Path, schemas: Path | None) -> Source:
-    """The policy set in a repository, or in its folder of policies."""
-    whole = (folder / POLICIES).is_dir()
-    beside = folder / SCHEMAS if whole else folder.parent / SCHEMAS
-    return Source(
-        folder / POLICIES if whole else folder, schemas or (beside if beside.is_dir() else SHIPPED.schemas), SHIPPED.capabilities
-    )

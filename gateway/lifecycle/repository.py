@@ -53,7 +53,7 @@ def repository(root: Path, *, beside: tuple[str, ...] = ()) -> Repository:
 
 
 def policy_source(folder: Path, schemas: Path | None = None) -> Source:
-    """The policy set in a repository, or in its folder of policies alone; what it lacks is the shipped one."""
+    """The policy set in a repository, in its folder of policies alone, or in a bundle; what it lacks is the shipped one."""
     whole = (folder / POLICIES).is_dir()
     beside = folder / SCHEMAS if whole else folder.parent / SCHEMAS
     typed = schemas or (beside if beside.is_dir() else SHIPPED.schemas)

@@ -12,12 +12,14 @@ import yaml
 from gateway.adapters.opa import inspect
 from gateway.adapters.opa.snapshot import Snapshot
 from gateway.policy import rego
-from gateway.policy.rego import Module, Path, Rule
+from gateway.policy.rego import Guard, Module, Path, Rule, Step
 from gateway.policy.structure import LOADER, VERBS, referred
 from gateway.shipped import SHIPPED
 
 OF_THE_CALL = (("input", "arguments"), ("input", "extracted"), ("input", "result"), ("input", "unknown_arguments"))
 """What a recording may hold stand-ins for. `allow` and `hide` cannot reach it."""
+
+ANY = "any"  # stands for a verb: asked in every phase
 
 OF_FRAME: tuple[Path, ...] = (("version",), ("action", "phase"), ("resources",), ("subject", "groups"))
 """What the shipped entrypoint reads of a document, besides whether arguments, result and time are of their types."""
@@ -41,6 +43,22 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
+class Hearing:
+    """What one step of a rule depends on, and the guard that ends the rule where it fails."""
+
+    hears: tuple[Path, ...]  # of the document, without `input`, with all that the step refers to
+    guard: Guard | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One rule with one of the five verbs, step by step."""
+
+    verb: str  # or `ANY`
+    steps: tuple[Hearing, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RulePackage:
     """One file of rules. `name` is how decisions call it: `servers/crm/changes`."""
 
@@ -48,6 +66,7 @@ class RulePackage:
     voices: tuple[Voice, ...]
     digest: str  # of its text, and of all other text that it refers to
     hears: tuple[Path, ...] = ()  # of the document, without `input`: everything that its words can depend on
+    clauses: tuple[Clause, ...] = ()  # the same, step by step, for whoever asks for the verbs alone
 
     def reads(self, code: str, verbs: tuple[str, ...]) -> tuple[Path, ...]:
         """What a finding with this code hangs on; of a code that no METADATA has, everything that the package reads."""
@@ -61,6 +80,8 @@ class Ruleset:
     packages: Mapping[str, RulePackage] = field(default_factory=dict)
     frame: str = ""  # digest of what every rule hangs on: the entrypoint and the facts
     hears: tuple[Path, ...] = ((),)  # what the entrypoint itself depends on; `()` is the whole document
+    shipped: bool = False  # the entrypoint is the shipped one: of a package it asks the five verbs, each in its phases
+    ground: str = ""  # digest of all that is no rule: entrypoint, library, facts and any other data
 
 
 async def ruleset(binary: str, copy: Snapshot) -> Ruleset:
@@ -69,16 +90,40 @@ async def ruleset(binary: str, copy: Snapshot) -> Ruleset:
     trees = await inspect.parsed(binary, sources)
     modules = [rego.module(name, source, trees[name]) for name, source in sources.items() if name in trees]
     frame = {name: text for name, text in copy.texts.items() if name.startswith(("mcp/authz", "mcp/facts/"))}
-    packages = [_package(module, modules) for module in modules if module.package[1:2] in (("org",), ("servers",))]
-    return Ruleset({each.name: each for each in packages}, _digest(frame.items()), _frame_hears(copy, modules))
+    spoken = [module for module in modules if _of_rules(module)]
+    files = {module.file for module in spoken}
+    shipped = _shipped_entrypoint(copy, modules)
+    packages = {each.name: each for each in (_package(module, modules) for module in spoken)}
+    return Ruleset(
+        packages,
+        _digest(frame.items()),
+        _frame_hears(copy, modules, shipped) if len(packages) == len(spoken) else ((),),
+        shipped and len(packages) == len(spoken),
+        _digest(sorted((name, text) for name, text in copy.texts.items() if name not in files)),
+    )
 
 
-def _frame_hears(copy: Snapshot, modules: Sequence[Module]) -> tuple[Path, ...]:
+def _of_rules(module: Module) -> bool:
+    return module.package[:2] in (("mcp", "org"), ("mcp", "servers"))
+
+
+def _of_entrypoint(module: Module) -> bool:
+    """What is neither rule nor library."""
+    return not _of_rules(module) and module.package[:2] != ("mcp", "lib")
+
+
+def _shipped_entrypoint(copy: Snapshot, modules: Sequence[Module]) -> bool:
+    return all(_shipped(module.file) == copy.texts[module.file] for module in modules if _of_entrypoint(module))
+
+
+def _frame_hears(copy: Snapshot, modules: Sequence[Module], shipped: bool) -> tuple[Path, ...]:
     """What the entrypoint reads; less of it where it is the shipped one, whose every use of the input is known here."""
-    frame = [module for module in modules if module.package[:2] == ("mcp", "authz")]
-    if all(_shipped(module.file) == copy.texts[module.file] for module in frame):
+    if shipped:
         return (*OF_FRAME, *(OF_EXCEPTIONS if _exceptions(copy) else ()))
-    return _inputs(path for module in frame for rule in module.rules for path in rule.references)
+    own = [(module, rule) for module in modules if _of_entrypoint(module) for rule in module.rules]
+    unruled = [module for module in modules if not _of_rules(module)]
+    below = [pair for module, rule in own for pair in _below(module, rule.references, unruled)]
+    return _inputs(path for _, rule in (*own, *below) for path in rule.references)
 
 
 def _shipped(file: str) -> bytes:
@@ -110,7 +155,19 @@ def _package(module: Module, modules: Sequence[Module]) -> RulePackage:
     voices = tuple(_voice(module, rule, modules) for rule in module.rules if rule.name in VERBS)
     below = [rule for _, rule in _below(module, [path for rule in module.rules for path in rule.references], modules)]
     hears = _inputs(path for rule in (*module.rules, *below) for path in rule.references)
-    return RulePackage("/".join(module.package[1:]), voices, _digest(texts), hears)
+    deep = len(module.package) == (3 if module.package[1] == "org" else 4)  # what is not, the entrypoint takes for other rules
+    clauses = tuple(_clause(module, rule, modules) for rule in module.rules if rule.name in VERBS)
+    whole = (Clause(ANY, (Hearing(hears),)),)
+    return RulePackage("/".join(module.package[1:]), voices, _digest(texts), hears, clauses if deep else whole)
+
+
+def _clause(module: Module, rule: Rule, modules: Sequence[Module]) -> Clause:
+    return Clause(rule.name, tuple(Hearing(_heard(module, step, modules), step.guard) for step in rule.steps))
+
+
+def _heard(module: Module, step: Step, modules: Sequence[Module]) -> tuple[Path, ...]:
+    below = (path for _, inner in _below(module, step.references, modules) for path in inner.references)
+    return _inputs((*step.references, *below))
 
 
 def _voice(module: Module, rule: Rule, modules: Sequence[Module]) -> Voice:

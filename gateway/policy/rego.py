@@ -20,12 +20,47 @@ PARSE_QUERY = (
 PARSE = ("eval", "--format", "raw", "--stdin-input", PARSE_QUERY)
 """Arguments of `opa`; standard input is the JSON object path -> source, standard output the object path -> module."""
 
+MEMBER = ("internal", "member_2")  # `in`, as OPA's parser calls it
 _COMMENT = re.compile(r"^\s*#")
 _METADATA = re.compile(r"^\s*#\s*METADATA\s*$")
 
 
 Path: TypeAlias = tuple[str, ...]
 """What a rule refers to, as far as it is constant: `("input", "subject", "groups")`. Anything below it may be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition that whoever has the input can check without OPA: a place in it against constant texts."""
+
+    place: tuple[str | int, ...]  # below `input`
+    texts: frozenset[str]
+    among: bool = True  # holds where the place has one of them; False: where it has something else, but has something
+
+    def holds(self, document: Json) -> bool:
+        """Whether it holds for this input; what is absent satisfies no condition."""
+        value = document
+        for name in self.place:
+            inner = _inner(value, name)
+            if not inner:
+                return False
+            value = inner[0]
+        return (isinstance(value, str) and value in self.texts) == self.among
+
+
+def _inner(value: Json, name: str | int) -> list[Json]:
+    """The member, as one element; none: there is no such place."""
+    if isinstance(name, str):
+        return [value[name]] if isinstance(value, dict) and name in value else []
+    return [value[name]] if isinstance(value, list) and 0 <= name < len(value) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One expression of a rule's body. Where its guard fails, nothing that follows is evaluated."""
+
+    references: tuple[Path, ...]
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +74,7 @@ class Rule:
     with_modifier: bool
     metadata: JsonObject
     conditions: tuple[Path, ...] = ()  # those of `references` on which hangs whether it speaks; the others say what
+    steps: tuple[Step, ...] = ()  # its body in the order in which OPA evaluates it, and last what it says
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +125,59 @@ def _rule(node: JsonObject, imports: Mapping[str, Path], lines: tuple[str, ...],
         with_modifier=any("with" in part for part in _objects(node)),
         metadata=_metadata(lines, span[0]),
         conditions=tuple(dict.fromkeys(_references({"body": node.get("body")}, imports))),
+        steps=tuple(_steps(node, imports)),
     )
+
+
+def _steps(node: JsonObject, imports: Mapping[str, Path]) -> Iterator[Step]:
+    """OPA moves an expression only behind those that bind its variables, and a guard has none: nothing gets before one."""
+    if "else" in node:  # a body that fails is not the end of it
+        yield Step(tuple(dict.fromkeys(_references(node, imports))))
+        return
+    for expression in _list(node.get("body")):
+        if isinstance(expression, dict):
+            yield Step(tuple(dict.fromkeys(_references(expression, imports))), _guard(expression))
+    head = node.get("head")
+    said = {name: part for name, part in head.items() if name not in ("name", "ref")} if isinstance(head, dict) else {}
+    below: list[Json] = [*_terms(_member(head, "ref"))[1:]]  # its own name refers to nothing
+    yield Step(tuple(dict.fromkeys(_references({"head": said, "below": below}, imports))))
+
+
+def _guard(expression: JsonObject) -> Guard | None:
+    """The guard that an expression is: `input.a[0].b == "x"`, `!= "x"` or `in {"x", "y"}`."""
+    terms = [term for term in _list(expression.get("terms")) if isinstance(term, dict)]
+    if len(terms) != 3 or "negated" in expression or "with" in expression:
+        return None
+    operator = tuple(_constant(term) or "?" for term in _terms(terms[0]))
+    place, texts = _place(terms[1]), _texts(terms[2])
+    if place is None or not texts or (len(texts) > 1 and operator != MEMBER):
+        return None
+    if operator == MEMBER and terms[2].get("type") == "set":
+        return Guard(place, texts)
+    if operator in (("equal",), ("neq",)) and terms[2].get("type") == "string":
+        return Guard(place, texts, operator == ("equal",))
+    return None
+
+
+def _place(term: JsonObject) -> tuple[str | int, ...] | None:
+    """Where in the input a reference points, if all of it is constant."""
+    terms = _terms(term) if term.get("type") == "ref" else []
+    if len(terms) < 2 or terms[0].get("type") != "var" or terms[0].get("value") != "input":
+        return None
+    found: list[str | int] = []
+    for each in terms[1:]:
+        value = each.get("value")
+        if each.get("type") not in ("string", "number") or not isinstance(value, str | int):
+            return None
+        found.append(value)
+    return tuple(found)
+
+
+def _texts(term: JsonObject) -> frozenset[str]:
+    """A constant text, or a set of nothing else; empty: it is none."""
+    members = [term] if term.get("type") == "string" else [each for each in _list(term.get("value")) if isinstance(each, dict)]
+    texts = [each["value"] for each in members if each.get("type") == "string" and isinstance(each.get("value"), str)]
+    return frozenset(str(each) for each in texts) if len(texts) == len(members) else frozenset()
 
 
 def _name(node: JsonObject) -> str:

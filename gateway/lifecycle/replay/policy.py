@@ -1,22 +1,21 @@
 """A policy set that is asked many questions at once, with the rules that it is made of."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from gateway.adapters.opa import compile, snapshot
+from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.place import private_folder
 from gateway.adapters.opa.snapshot import Source
 from gateway.errors import Undecided
 from gateway.lifecycle.asking import Asked, running
+from gateway.lifecycle.replay.dependence import Dependence
 from gateway.lifecycle.replay.traffic import Question
 from gateway.lifecycle.ruleset import Ruleset, ruleset
-from gateway.model import Json, JsonObject
+from gateway.model import JsonObject
 from gateway.ports import Verdict
 
 TRIES = 3
@@ -33,6 +32,7 @@ class Policy:
 
     asked: Asked
     rules: Ruleset
+    dependence: Dependence = field(repr=False)
     _answers: dict[bytes, Verdict | Undecided] = field(default_factory=dict, repr=False)
 
     @property
@@ -40,9 +40,9 @@ class Policy:
         """Questions that OPA was asked."""
         return len(self._answers)
 
-    async def judged(self, question: Question) -> Verdict | Undecided:
-        """The answer to a recorded question. Raises `Unanswered`."""
-        key = _heard(question, self.rules)
+    async def judged(self, question: Question, document: JsonObject) -> Verdict | Undecided:
+        """The answer to a recorded question, whose `input` is `document`. Raises `Unanswered`."""
+        key = self.dependence.key(question, document)
         known = self._answers.get(key)
         if known is None:
             known = self._answers[key] = await self.answer(question.document)
@@ -64,36 +64,16 @@ class Policy:
         raise Unanswered(f"OPA did not answer: {failure}")
 
 
-def _heard(question: Question, rules: Ruleset) -> bytes:
-    """All that the answer can depend on: what the entrypoint reads, and the packages that it asks about this question."""
-    document: JsonObject = msgspec.json.decode(question.document)["input"]
-    paths = {*rules.hears}
-    for name, package in rules.packages.items():
-        if name.startswith("org/") or name.split("/")[1] in question.backends:
-            paths.update(package.hears)
-    told = [[path, _at(document, path)] for path in sorted(paths)]
-    types = [type(document.get(name)).__name__ for name in ("arguments", "result")]
-    return hashlib.sha256(msgspec.json.encode([types, told], order="deterministic")).digest()
-
-
-def _at(document: Json, path: tuple[str, ...]) -> list[Json]:
-    """What is at the path, as one element; none where there is nothing. Above a list or a plain value, that is all of it."""
-    for name in path:
-        if not isinstance(document, dict):
-            return [document]
-        if name not in document:
-            return []
-        document = document[name]
-    return [document]
-
-
 @asynccontextmanager
 async def policy(binary: str, source: Source) -> AsyncIterator[Policy]:
     """The policy set in `source`, running. Raises `PolicyRejected` where it does not compile, and `OpaUnusable`."""
     with private_folder() as name:
         folder = Path(name)
         copy = await asyncio.to_thread(snapshot.take, source, folder)
+        if not any(name.startswith(snapshot.FACTS) for name in copy.texts):
+            lacking = "has no facts (mcp/facts), and without them nothing is decided: name a set that brings its own"
+            raise PolicyRejected((Finding(str(source.folder), 0, lacking),))
         bundle = await compile.build(binary, copy, folder)
         rules = await ruleset(binary, copy)
         async with running(binary, bundle, folder, revision=copy.revision) as asked:
-            yield Policy(asked, rules)
+            yield Policy(asked, rules, Dependence(rules))

@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from gateway.errors import Undecided
-from gateway.lifecycle.replay.compare import Difference, Kind, Unknown, differences
+from gateway.lifecycle.replay.compare import Difference, Kind, Unknown
 from gateway.lifecycle.replay.policy import Policy
-from gateway.lifecycle.replay.standing import Reading, Standing, hearing, read, standing
+from gateway.lifecycle.replay.sides import Sides
 from gateway.lifecycle.replay.traffic import Question, Traffic
-from gateway.model import Decision
 
 AT_ONCE = 16  # questions under way, each on its own connection: OPA uses every core that it gets, and we another
 EXAMPLES = 3  # kept of each kind and rule
@@ -76,58 +74,19 @@ async def replayed(
     """Compare on all questions. `base` None: with the recorded answers. Raises `Unanswered`."""
     report = Report(candidate.revision, base.revision if base is not None else "recorded")
     began_s = time.perf_counter()
-    waiting = iter(traffic.questions)
+    waiting, sides = iter(traffic.questions), Sides(candidate, base)
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
-            group.create_task(_work(waiting, candidate, base, report, progress))
+            group.create_task(_work(waiting, sides, report, progress))
     report.evaluated = candidate.evaluated + (base.evaluated if base is not None else 0)
     report.duration_s = time.perf_counter() - began_s
     return report
 
 
-async def _work(
-    waiting: Iterator[Question], candidate: Policy, base: Policy | None, report: Report, progress: Callable[[int], None]
-) -> None:
+async def _work(waiting: Iterator[Question], sides: Sides, report: Report, progress: Callable[[int], None]) -> None:
     for question in waiting:
-        if base is None and question.answer is None and question.cause is None:
+        if sides.base is None and question.answer is None and question.cause is None:
             report.without_answer += question.times
             continue
-        before = await _before(question, candidate, base)
-        after = await _after(question, candidate, base)
-        report.count(question, differences(question, before, after))
+        report.count(question, await sides.differences(question))
         progress(report.asked)
-
-
-async def _before(question: Question, candidate: Policy, base: Policy | None) -> Standing:
-    """The recorded answer where it is the base's own: it knew the real values. Otherwise what the base says now."""
-    if base is None or (question.answer is not None and question.revision == base.revision):
-        said = question.cause or "" if question.answer is None else read(question, question.answer)
-        return standing(question, said, Reading())
-    return await _asked(question, base, Reading(hearing(question, base.rules), base.rules))
-
-
-async def _after(question: Question, candidate: Policy, base: Policy | None) -> Standing:
-    rules = candidate.rules
-    heard = hearing(question, rules)
-    how = Reading(heard, rules)
-    if heard and question.answer is not None:
-        then = read(question, question.answer)
-        if isinstance(then, Decision):
-            how = Reading(heard, rules, _unchanged(question, heard, candidate, base), then)
-    return await _asked(question, candidate, how)
-
-
-def _unchanged(question: Question, heard: frozenset[str], candidate: Policy, base: Policy | None) -> frozenset[str]:
-    """Rules that are the same, with all they hang on, as when the question was recorded."""
-    if question.revision == candidate.revision:
-        return heard
-    if base is None or question.revision != base.revision or base.rules.frame != candidate.rules.frame:
-        return frozenset()
-    old, new = base.rules.packages, candidate.rules.packages
-    return frozenset(rule for rule in heard if rule in old and old[rule].digest == new[rule].digest)
-
-
-async def _asked(question: Question, policy: Policy, how: Reading) -> Standing:
-    answer = await policy.judged(question)
-    said = str(answer) if isinstance(answer, Undecided) else read(question, answer.result, revision=policy.revision)
-    return standing(question, said, how)

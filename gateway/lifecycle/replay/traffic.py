@@ -51,6 +51,7 @@ class Traffic:
 def traffic(records: Iterable[JsonObject]) -> Traffic:
     """The questions in `records`, each different one once: equal but for ids, and for the time within ten seconds."""
     found: dict[bytes, Question] = {}
+    times: Counter[bytes] = Counter()
     by_id: dict[str, bytes] = {}  # decision id -> key of its question
     named: Counter[str] = Counter()  # decisions without a document of their own
     lost: dict[str, Missing] = {}
@@ -67,16 +68,17 @@ def traffic(records: Iterable[JsonObject]) -> Traffic:
                 if read != "not recorded" or decision_id not in lost:
                     lost[decision_id] = read
                 continue
-            key = _key(read)
+            key = _key(read, cast(JsonObject, one["document"]))
             by_id[decision_id] = key
-            found[key] = replace(found[key], times=found[key].times + 1) if key in found else read
+            times[key] += 1
+            found.setdefault(key, read)
     for decision_id, count in named.items():
         key = by_id.get(decision_id, b"")
         if key:
-            found[key] = replace(found[key], times=found[key].times + count)
+            times[key] += count
         else:
             told.missing[lost[decision_id]] += count
-    told.questions = list(found.values())
+    told.questions = [each if times[key] == 1 else replace(each, times=times[key]) for key, each in found.items()]
     return told
 
 
@@ -129,8 +131,7 @@ def _path(pointer: str) -> tuple[str, ...]:
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
 
 
-def _key(question: Question) -> bytes:
-    document: JsonObject = msgspec.json.decode(question.document)["input"]
+def _key(question: Question, document: JsonObject) -> bytes:
     context = {**cast(JsonObject, document["context"]), "time_ns": question.time_ns - question.time_ns % MEMORY_NS}
     rest = {name: value for name, value in document.items() if name != "exchange"}
     whole = [{**rest, "context": context}, question.answer, question.revision, question.cause, question.stand_ins]

@@ -1,0 +1,79 @@
+"""What a question came to and what it would come to: the recording or a base on the one side, the candidate on the other.
+
+What both sets say in the same words is asked of one of them only, and two equal answers are no difference.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from gateway.errors import Undecided
+from gateway.lifecycle.replay import compare
+from gateway.lifecycle.replay.compare import Difference, Unknown
+from gateway.lifecycle.replay.policy import Policy
+from gateway.lifecycle.replay.standing import Reading, Standing, hearing, read, standing
+from gateway.lifecycle.replay.traffic import Question
+from gateway.model import Decision, JsonObject
+from gateway.ports import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    candidate: Policy
+    base: Policy | None  # None: what was recorded
+    _alike: dict[frozenset[str], bool] = field(default_factory=dict, repr=False)
+
+    async def differences(self, question: Question) -> list[Difference | Unknown]:
+        """What differs. Where an answer was recorded under the base's own revision, it counts: it knew the real values.
+
+        Raises `Unanswered`.
+        """
+        document: JsonObject = msgspec.json.decode(question.document)["input"]
+        new = await self.candidate.judged(question, document)
+        asked = None if self.base is None or _recorded_under(self.base, question) else self.base
+        old: Verdict | Undecided | None = None  # nobody answered then
+        if asked is not None:
+            old = new if self._same(asked, question.backends) else await asked.judged(question, document)
+        elif question.answer is not None:
+            old = Verdict(question.answer, question.revision or "")
+        if not question.stand_ins and isinstance(old, Verdict) and isinstance(new, Verdict) and old.result == new.result:
+            return []  # so it is with most: what is equal need not be read
+        how = Reading() if asked is None else _heard(question, asked)
+        before = standing(question, question.cause or "" if old is None else _said(question, old), how)
+        return compare.differences(question, before, self._after(question, new))
+
+    def _same(self, base: Policy, backends: frozenset[str]) -> bool:
+        known = self._alike.get(backends)
+        if known is None:
+            known = self._alike[backends] = base.dependence.alike(self.candidate.dependence, backends)
+        return known
+
+    def _after(self, question: Question, new: Verdict | Undecided) -> Standing:
+        how = _heard(question, self.candidate)
+        if how.hearing and question.answer is not None:
+            then = read(question, question.answer)
+            if isinstance(then, Decision):
+                how = replace(how, taken=self._unchanged(question, how.hearing), recorded=then)
+        return standing(question, _said(question, new), how)
+
+    def _unchanged(self, question: Question, heard: frozenset[str]) -> frozenset[str]:
+        """Rules that are the same, with all they hang on, as when the question was recorded."""
+        base, candidate = self.base, self.candidate
+        if question.revision == candidate.revision:
+            return heard
+        if base is None or question.revision != base.revision or base.rules.frame != candidate.rules.frame:
+            return frozenset()
+        old, new = base.rules.packages, candidate.rules.packages
+        return frozenset(rule for rule in heard if rule in old and old[rule].digest == new[rule].digest)
+
+
+def _recorded_under(base: Policy, question: Question) -> bool:
+    return question.answer is not None and question.revision == base.revision
+
+
+def _said(question: Question, answer: Verdict | Undecided) -> Decision | str:
+    return str(answer) if isinstance(answer, Undecided) else read(question, answer.result, revision=answer.revision)
+
+
+def _heard(question: Question, policy: Policy) -> Reading:
+    return Reading(hearing(question, policy.rules), policy.rules)
