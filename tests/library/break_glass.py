@@ -26,6 +26,7 @@ def call(
 TABLE = Table(
     rule="break_glass",
     tool="office/failover",
+    settings={"labels": ["emergency"], "groups": ["on_call"], "claim": "break_glass_reason", "max_age_s": 3_600},
     hostile={
         "nobody in particular": call(groups=()),
         "staff": call(groups=("staff",)),

@@ -19,6 +19,12 @@ TABLE = Table(
     rule="contractors",
     tool="office/lookup",
     verb="hide",
+    settings={
+        "groups": ["contractors"],
+        "issuers": [PARTNER],
+        "shown": {"office": {"tool": ["lookup", "edit", "people"]}, "files": {"tool": ["read"]}},
+        "hidden_labels": ["personal", "payments"],
+    },
     hostile={
         "an item that is not listed": call("office/wipe"),
         "paying": call("office/pay"),

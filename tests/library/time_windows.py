@@ -13,6 +13,19 @@ def at(said: str, tool: str = "office/pay", **more: Any) -> dict[str, Any]:
 TABLE = Table(
     rule="time_windows",
     tool="office/pay",
+    settings={
+        "labels": {
+            "payments": [
+                {
+                    "zone": "Europe/Berlin",
+                    "days": ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"],
+                    "from": "08:00",
+                    "until": "18:00",
+                },
+                {"zone": "UTC", "days": ["Saturday"], "from": "10:00", "until": "12:00"},
+            ]
+        }
+    },
     hostile={
         "at night": at("2026-03-04T03:00:00+01:00"),
         "at midnight": at("2026-03-04T00:00:00+01:00"),

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.lifecycle.check.examination import NAMES
 from gateway.policy.structure import Finding
-from tests.lifecycle.repositories import copied, only, replaced
+from tests.lifecycle.repositories import copied, invoked, only, replaced
 from tools.binaries import find
 
 RULE = "policies/mcp/servers/deploy/sample.rego"
@@ -50,7 +51,8 @@ def found(root: Path, *conditions: str, verb: str = "deny") -> list[tuple[int, s
         ),
         ('input.resources[0].type != "tools"', 'input.resources.*.type is never "tools"'),
         ('"approval" in input.context.obligations', 'input.context.obligations is never "approval"'),
-        ('"sfae" in item.labels(input.resources[0])', 'nothing is labelled "sfae" in the facts; there are '),
+        ('"sfae" in item.labels(input.resources[0])', 'nothing is labelled "sfae" in the facts; did you mean "safe"?'),
+        ('"xyz" in item.labels(input.resources[0])', 'nothing is labelled "xyz" in the facts; there are destructive, personal, '),
     ],
 )
 def test_a_value_that_cannot_be_is_found(shipped: Path, condition: str, message: str) -> None:
@@ -112,6 +114,62 @@ def test_a_code_that_two_rules_say_is_found_at_the_second(tmp_path: Path) -> Non
     first = "mcp/servers/crm/changes.rego:15"
     wanted = f"the code account_managers_only is said in {first} too; each refusal has its own"
     assert row.findings == (Finding("policies/mcp/servers/deploy/scopes.rego", 16, wanted),)
+
+
+FACTS = "policies/mcp/facts/data.yaml"
+
+
+def line_of(root: Path, text: str, file: str = FACTS) -> int:
+    return next(number for number, line in enumerate((root / file).read_text().split("\n"), 1) if text in line)
+
+
+def test_a_label_that_no_rule_reads_is_a_finding_where_it_is_spelt_like_one_that_is(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    replaced(root / FACTS, "restart: {labels: [writes]}", "restart: {labels: [write]}")
+    row = asyncio.run(only(root, "conventions"))["conventions"]
+    said = 'items.deploy.tool.restart.labels.0: no rule reads the label "write"; did you mean "writes"?'
+    assert row.findings == (Finding(FACTS, line_of(root, "[write]"), said),)
+
+
+def test_any_other_label_that_no_rule_reads_is_told_and_no_failure(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    replaced(root / FACTS, "restart: {labels: [writes]}", "restart: {labels: [writes, team_blue]}")
+    row = asyncio.run(only(root, "conventions"))["conventions"]
+    said = 'no rule reads the label "team_blue", which one item has'
+    assert (row.state, row.findings) == ("ok", ())
+    assert Finding(FACTS, line_of(root, "team_blue"), said) in row.notices
+    others = [f"--without={name}" for name in sorted(NAMES - {"conventions"})]
+    table = invoked("check", str(root), *others)
+    assert table.exit_code == 0
+    assert f"{FACTS}:{line_of(root, 'team_blue')}: conventions: note: {said}" in table.stdout
+    (told,) = [each for each in json.loads(invoked("check", str(root), "--json", *others).stdout)["checks"] if each["notices"]]
+    assert said in {each["message"] for each in told["notices"]}
+    assert "::notice file=" in invoked("check", str(root), "--format", "github", *others).stdout
+
+
+def test_settings_about_a_label_that_nothing_has_are_found_at_their_line(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    matrix = "settings:\n  tools_by_label_and_role:\n    everybody: [safe]\n    groups:\n      crm: [persnal, xyz]\n"
+    (root / FACTS).write_text((root / FACTS).read_text() + matrix)
+    row = asyncio.run(only(root, "conventions"))["conventions"]
+    line = line_of(root, "persnal")
+    path = "settings.tools_by_label_and_role.groups.crm"
+    assert row.findings == (
+        Finding(FACTS, line, f'{path}.0: nothing is labelled "persnal" in the facts; did you mean "personal"?'),
+        Finding(
+            FACTS,
+            line,
+            f'{path}.1: nothing is labelled "xyz" in the facts; there are destructive, personal, safe, writes',
+        ),
+    )
+
+
+def test_a_mode_of_a_rule_that_does_not_exist_is_found(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    replaced(root / FACTS, "  org/destructive:", "  org/destuctive:")
+    row = asyncio.run(only(root, "structure"))["structure"]
+    said = "rules.org/destuctive: there is no rule 'org/destuctive'; did you mean 'org/destructive'?"
+    assert row.findings == (Finding(FACTS, line_of(root, "org/destuctive"), said),)
 
 
 def test_the_shipped_rules_keep_every_convention(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
-import yaml
 
+from gateway.lifecycle.check import labels
 from gateway.lifecycle.check.mutants import conditions, operator
 from gateway.lifecycle.check.places import Node, Place, of_package, parsed
 from gateway.lifecycle.check.report import Outcome
 from gateway.lifecycle.check.steps import Bench, in_policies
-from gateway.policy.structure import EXPLAINED, LOADER, Finding
+from gateway.policy.structure import EXPLAINED, Finding
 
 AT_ONCE = 2
 REFUSING = ("deny", "hide", "withhold", "oblige")  # verbs that protect: undefined, they do nothing
@@ -44,17 +44,22 @@ async def kept(bench: Bench) -> Outcome:
     files = [each for each in bench.copy.files if each.endswith(".rego") and each.startswith(("mcp/org/", "mcp/servers/"))]
     trees = await asyncio.gather(*(read(file) for file in files))
     whole = _json(bench.copy.schema("input.json"))
-    labels = _labels(bench)
-    found: list[Finding] = []
+    told_labels = labels.labels(bench.copy)
+    unread, notices = labels.unread(bench.copy, told_labels)
+    found: list[Finding] = [*labels.unlabelled(told_labels), *unread]
     codes: dict[str, tuple[str, int]] = {}
     for file, tree in zip(files, trees, strict=True):
         if tree is None:
             continue
         lines = bench.copy.texts[file].decode(errors="replace").split("\n")
-        told = _File(file, tuple(lines), _typed(whole, tree, bench), labels)
+        told = _File(file, tuple(lines), _typed(whole, tree, bench), told_labels.known)
         found += told.findings(tree)
         found += _twice(file, tree, codes)
-    return Outcome(tuple(in_policies(each) for each in dict.fromkeys(found)), told=f"{len(files)} rules")
+    return Outcome(
+        tuple(in_policies(each) for each in dict.fromkeys(found)),
+        told=f"{len(files)} rules",
+        notices=tuple(in_policies(each) for each in notices),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class _File:
             if _are_labels(right):
                 for text in _texts(left) if self.labels else ():
                     if text not in self.labels:
-                        yield self._at(node, f'nothing is labelled "{text}" in the facts; there are {_listed(self.labels)}')
+                        yield self._at(node, f'nothing is labelled "{text}" in the facts{labels.meant(text, self.labels)}')
             yield from self._possible(_path(right, names), (ANY,), _texts(left), node)
             yield from self._possible(_path(left, names), (), _texts(right), node)
             return
@@ -241,27 +246,6 @@ def _are_labels(term: Node) -> bool:
     last = value[0].get("value") if term.get("type") == "call" and isinstance(value, list) else value
     name = last[-1].get("value") if isinstance(last, list) and last else last
     return isinstance(name, str) and name.removeprefix("_") == "labels"
-
-
-def _labels(bench: Bench) -> frozenset[str]:
-    """Every label that the facts give to an item; they may stand in several files."""
-    told: set[str] = set()
-    for file, text in bench.copy.texts.items():
-        if not file.startswith("mcp/facts/") or file.endswith(".rego"):
-            continue
-        try:
-            waiting: list[object] = [yaml.load(text, Loader=LOADER)]  # noqa: S506 — a safe loader
-        except yaml.YAMLError:  # other checks tell of it
-            continue
-        while waiting:
-            node = waiting.pop()
-            if isinstance(node, dict):
-                said = node.get("labels")
-                told.update(each for each in said if isinstance(each, str)) if isinstance(said, list) else None
-                waiting.extend(node.values())
-            elif isinstance(node, list):
-                waiting.extend(node)
-    return frozenset(told)
 
 
 def _typed(whole: Node, tree: Node, bench: Bench) -> Node:

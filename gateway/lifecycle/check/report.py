@@ -16,6 +16,7 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     told: str = ""  # in a word: how much was looked at, or why it was not run
     ran: bool = True
+    notices: tuple[Finding, ...] = ()  # worth knowing, and no failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Row:
     findings: tuple[Finding, ...]
     told: str
     took_s: float
+    notices: tuple[Finding, ...] = ()
 
     @property
     def fine(self) -> bool:
@@ -33,7 +35,7 @@ class Row:
 
 def row(check: str, outcome: Outcome, took_s: float) -> Row:
     state: State = "not run" if not outcome.ran else "failed" if outcome.findings else "ok"
-    return Row(check, state, outcome.findings, outcome.told, took_s)
+    return Row(check, state, outcome.findings, outcome.told, took_s, outcome.notices)
 
 
 def left_out(check: str) -> Row:

@@ -31,6 +31,8 @@ def show_table(rows: Sequence[Row], repository: Repository) -> None:
             print(printing.plain(f"{_place(found, repository)}: {row.check}: {found.message}"))
         if len(row.findings) > MAX_TOLD:
             print(f"{row.check}: and {len(row.findings) - MAX_TOLD} more; --json tells all")
+        for note in row.notices[:MAX_TOLD]:
+            print(printing.plain(f"{_place(note, repository)}: {row.check}: note: {note.message}"))
 
 
 def as_json(rows: Sequence[Row], repository: Repository) -> str:
@@ -40,21 +42,25 @@ def as_json(rows: Sequence[Row], repository: Repository) -> str:
             "state": each.state,
             "told": each.told,
             "took_s": round(each.took_s, 3),
-            "findings": [
-                {"file": repository.told(found.file), "line": found.line, "message": found.message} for found in each.findings
-            ],
+            "findings": _members(each.findings, repository),
+            "notices": _members(each.notices, repository),
         }
         for each in rows
     ]
     return json.dumps({"ok": all(each.fine for each in rows), "checks": checks}, indent=2)
 
 
+def _members(found: Sequence[Finding], repository: Repository) -> list[dict[str, str | int]]:
+    return [{"file": repository.told(each.file), "line": each.line, "message": each.message} for each in found]
+
+
 def show_annotations(rows: Sequence[Row], repository: Repository) -> None:
     """GitHub's workflow commands: one for each finding, and one for a check that told nothing but failed."""
     for row in rows:
-        for found in row.findings:
-            place = f"file={_property(repository.told(found.file))},line={max(found.line, 1)},"
-            print(f"::error {place}title={_property(f'policy check: {row.check}')}::{_data(found.message)}")
+        for level, all_found in (("error", row.findings), ("notice", row.notices)):
+            for found in all_found:
+                place = f"file={_property(repository.told(found.file))},line={max(found.line, 1)},"
+                print(f"::{level} {place}title={_property(f'policy check: {row.check}')}::{_data(found.message)}")
         if row.state == "not run":
             print(f"::error title={_property(f'policy check: {row.check}')}::{_data(f'was not run: {row.told}')}")
 
