@@ -35,6 +35,7 @@ from gateway.ports import Audit, Decider, Verdict
 
 log = logging.getLogger("gateway.opa")
 
+FIRST_PERIOD_S = 5.0
 PERIOD_S = 60.0  # between two lines of the audit that say how much was compared
 FLUSH_S = 0.05  # decisions wait for one another so long: to send each alone would cost a live request ten times as much
 FIRST_PAUSE_S = 1.0  # before the process is started again; doubles with each death in a row
@@ -87,6 +88,7 @@ class Shadow(Collector):
         self._dropped = self._failed = self._unrecorded = 0
         self._period: Counter[str] = Counter()  # outcomes that the audit knows of
         self._period_unwritten = 0
+        self._new = asyncio.Event()  # another candidate is compared
 
     # --- the live path ---
 
@@ -239,7 +241,7 @@ class Shadow(Collector):
             while line := await self._process.stdout.readline():
                 told = _told.decode(line)
                 if told.state is not None:
-                    self._state = told.state
+                    await self._become(told.state)
                 if told.event is not None:
                     self._on_event(told.event)
                 if told.record is not None:
@@ -248,6 +250,15 @@ class Shadow(Collector):
             log.error("the policy shadow said what cannot be read: %s", error)
             self._process.kill()
         await self._process.wait()
+
+    async def _become(self, state: State) -> None:
+        """What one candidate was compared with is told under its own revision, before another's is counted."""
+        before, now = self._state.revision, state.revision
+        if before is not None and now != before:
+            await self._tell_period()
+        self._state = state
+        if now != before:
+            self._new.set()
 
     def _bury(self) -> None:
         """Keep the counts of a process that has ended; what it had not dealt with failed."""
@@ -279,9 +290,18 @@ class Shadow(Collector):
             self._unrecorded += 1  # the log itself tells that it cannot be written; here nothing hangs on it
 
     async def _tell_periods(self) -> None:
+        """Soon after a candidate has come, since somebody waits to see it at work; then less and less often."""
+        pause_s = FIRST_PERIOD_S
         while True:
-            await asyncio.sleep(PERIOD_S)
-            await self._tell_period()
+            self._new.clear()
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._new.wait()
+            except TimeoutError:
+                await self._tell_period()
+                pause_s = min(pause_s * 2, PERIOD_S)
+            else:
+                pause_s = FIRST_PERIOD_S
 
     async def _tell_period(self) -> None:
         """How much was compared since the last such line: without it a report could not say of how many these are."""
@@ -291,8 +311,9 @@ class Shadow(Collector):
             return
         unwritten = self._before[2] + self._state.untold + self._unrecorded
         counts = tuple((outcome, since[outcome]) for outcome in OUTCOMES)
-        await self._write(ShadowPeriod(self._state.revision, counts, unwritten - self._period_unwritten).record())
-        self._period, self._period_unwritten = outcomes, unwritten
+        told = ShadowPeriod(self._state.revision, counts, unwritten - self._period_unwritten)
+        self._period, self._period_unwritten = outcomes, unwritten  # before anything waits: no decision is told twice
+        await self._write(told.record())
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,6 +170,31 @@ def test_what_the_candidate_would_have_done_otherwise_is_told_under_the_live_dec
     within(20, main())
 
 
+def test_what_a_candidate_was_compared_with_is_told_under_its_revision_soon_and_before_the_next_ones(
+    opa: str, policies: Path
+) -> None:
+    def told(pair: Pair) -> list[tuple[Json, Json]]:
+        return [(each["candidate"], each["compared"]) for each in pair.book.records if each["type"] == "shadow_period"]
+
+    def figures(**counts: int) -> Json:
+        return {"same": 0, "different": 0, "failed": 0, "dropped": 0, **counts}
+
+    async def main() -> None:
+        async with shadowing(opa, policies) as pair:
+            first = pair.shadow.state.revision
+            await pair.decider.decide(document("shop"))
+            await until(lambda: pair.outcomes == {"different": 1})
+            rule = pair.folder / "mcp/authz/decision.rego"
+            rule.write_text(rule.read_text().replace('!= "other"', '!= "other"; resource.backend != "shop"'))
+            await until(lambda: pair.shadow.state.revision not in (None, first))
+            assert told(pair) == [(first, figures(different=1))]
+            await pair.decider.decide(document("shop"))
+            await until(lambda: len(told(pair)) > 1)
+            assert told(pair)[1:] == [(pair.shadow.state.revision, figures(same=1))]
+
+    within(30, main())
+
+
 def test_what_does_not_fit_into_the_queue_is_dropped_and_counted(opa: str, policies: Path) -> None:
     async def main() -> None:
         async with shadowing(opa, policies, Budget(queue=2)) as pair:
