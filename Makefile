@@ -22,9 +22,11 @@ which-opa: ## the OPA binary in use (found, or built at the pinned version)
 which-regal: ## the Regal binary in use
 	@$(PYTHON) tools/binaries.py regal
 
-.PHONY: demo run
+.PHONY: demo demo-policy run
 demo: .venv/.ready ## a short session of three identities against two MCP servers, then stop
 	@OPA="$(OPA_BINARY)" exec $(BIN)/python -m examples.demo play
+demo-policy: .venv/.ready ## its second act: a rule is changed, previewed, shadowed, rolled out, explained, rolled back
+	@OPA="$(OPA_BINARY)" exec $(BIN)/python -m examples.demo policy
 run: .venv/.ready ## the same servers and gateway, left running, with how to connect
 	@OPA="$(OPA_BINARY)" exec $(BIN)/python -m examples.demo run
 

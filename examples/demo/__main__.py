@@ -1,4 +1,7 @@
-"""`python -m examples.demo play` shows the gateway at work and ends; `run` leaves it up; `pin` reviews its servers anew."""
+"""`python -m examples.demo play` shows the gateway at work and ends; `run` leaves it up; `pin` reviews its servers anew.
+
+`policy` is the second act: a change to a rule, from its preview to its roll-back.
+"""
 
 import asyncio
 import signal
@@ -7,7 +10,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from examples.demo import play
+from examples.demo import play, second_act
 from examples.demo.stack import pin, stack
 
 CONNECT = """\
@@ -39,6 +42,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="mcp-gateway-demo-") as folder, stack(Path(folder)) as running:
             asyncio.run(play.session(running))
         return 0
+    if what == "policy":
+        with tempfile.TemporaryDirectory(prefix="mcp-gateway-demo-") as folder:
+            return second_act.act(Path(folder))
     if what == "run":
         folder = Path(".run").resolve()
         with stack(folder, port=8080, operations_port=9090) as running:
@@ -50,7 +56,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="mcp-gateway-demo-") as folder:
             pin(Path(folder))
         return 0
-    print("usage: python -m examples.demo play|run|pin", file=sys.stderr)
+    print("usage: python -m examples.demo play|policy|run|pin", file=sys.stderr)
     return 2
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +34,25 @@ class Stack:
 
 
 @contextmanager
-def stack(folder: Path, *, port: int = 0, operations_port: int = 0) -> Iterator[Stack]:
-    """Two MCP servers and the gateway (which starts its own OPA), up and ready; all ended on leaving."""
+def stack(
+    folder: Path,
+    *,
+    port: int = 0,
+    operations_port: int = 0,
+    identities: Mapping[str, list[str]] = IDENTITIES,
+    sections: Mapping[str, Any] | None = None,
+) -> Iterator[Stack]:
+    """Two MCP servers and the gateway (which starts its own OPA), up and ready; all ended on leaving.
+
+    `identities`: the groups of each. `sections` of the settings replace those of the first act.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with ExitStack() as stopping:
         ports = {name: _server(name, folder, stopping) for name in ("crm", "deploy")}
-        keys, entries = _keys()
+        keys, entries = _keys(identities)
         settings = folder / "gateway.yaml"
-        settings.write_text(yaml.safe_dump(_settings(folder, ports, entries, port, operations_port), sort_keys=False))
+        told = {**_settings(folder, ports, entries, port, operations_port), **(sections or {})}
+        settings.write_text(yaml.safe_dump(told, sort_keys=False))
         gateway = started(["-m", "gateway.cli", "serve", "--settings", str(settings)], folder / "gateway.log", stopping)
         told = first_line(gateway, folder / "gateway.log", "gateway ready")
         urls = json.loads(told.removeprefix("gateway ready "))
@@ -54,7 +65,7 @@ def pin(folder: Path) -> None:
     with ExitStack() as stopping:
         ports = {name: _server(name, folder, stopping) for name in ("crm", "deploy")}
         settings = folder / "gateway.yaml"
-        settings.write_text(yaml.safe_dump(_settings(folder, ports, _keys()[1], 0, 0)))
+        settings.write_text(yaml.safe_dump(_settings(folder, ports, _keys(IDENTITIES)[1], 0, 0)))
         subprocess.run([sys.executable, "-m", "gateway.cli", "catalog", "pin", "--settings", str(settings)], cwd=ROOT, check=True)
 
 
@@ -73,11 +84,11 @@ def _settings(
     }
 
 
-def _keys() -> tuple[dict[str, str], list[dict[str, Any]]]:
+def _keys(identities: Mapping[str, list[str]]) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """A fresh key for each identity: what the client sends, and what the settings hold (a hash)."""
     sent: dict[str, str] = {}
     held: list[dict[str, Any]] = []
-    for name, groups in IDENTITIES.items():
+    for name, groups in identities.items():
         secret = secrets.token_urlsafe(32)
         sent[name] = f"mgw_{name}_{secret}"
         digest = hashlib.sha256(secret.encode()).hexdigest()
