@@ -21,14 +21,15 @@ from gateway.lifecycle.access import showing as tables
 from gateway.lifecycle.access.against import KINDS, Difference
 from gateway.lifecycle.access.personas import BadPersonas, Persona
 from gateway.lifecycle.access.table import Moment, Table, table
-from gateway.lifecycle.catalog.offered import CatalogFailed
+from gateway.lifecycle.catalog.offered import CatalogFailed, live
 from gateway.lifecycle.conditions.opened import Opened, opened
 from gateway.lifecycle.explain import question, showing
 from gateway.lifecycle.explain.answer import Explanation, explained
 from gateway.lifecycle.explain.question import Hypothesis, Recorded, Unanswerable
 from gateway.lifecycle.recorded import NoAudit
 from gateway.lifecycle.repository import policy_source
-from gateway.model import ItemType, JsonObject
+from gateway.model import ItemType, JsonObject, Resource
+from gateway.settings.load import SettingsError, load
 
 Policies = Annotated[Path, typer.Option("--policies", "-p", help="a policy repository, or its folder of policies")]
 Schemas = Annotated[Path | None, typer.Option("--schemas", help="folder of schemas; default: beside the policies")]
@@ -156,7 +157,13 @@ def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     policies: Policies = Path(),
     schemas: Schemas = None,
     definitions: Annotated[
-        Path | None, typer.Option("--catalog", help="folder of the reviewed definitions; default: `catalog` beside the policies")
+        Path | None,
+        typer.Option(
+            "--catalog", help="folder of `catalog export`, or of the reviewed definitions; default: `catalog` beside the policies"
+        ),
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", "-s", help="a settings file: the catalog is what its backends offer now")
     ] = None,
     backend: Annotated[list[str] | None, typer.Option("--backend", "-b", help="only this backend (may be repeated)")] = None,
     other: Annotated[
@@ -170,7 +177,8 @@ def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     """Personas by catalog: what each may call, what is hidden from it, what is refused, and what is allowed under a condition.
 
     The conditions are what OPA leaves of the rules when the call is unknown (partial evaluation), in words; what cannot be told
-    so is `unknown`. The catalog is what the facts know (`mcp-gateway catalog pin` writes it). With --against only changes.
+    so is `unknown`. The catalog is what the facts know (`mcp-gateway catalog pin` writes it); with --catalog what `mcp-gateway
+    catalog export` wrote, with --settings what the backends offer now: with what is new and changed. With --against only changes.
 
     Example: mcp-gateway policy access --personas personas.yaml --against ../live --format markdown
     """
@@ -183,9 +191,11 @@ def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     try:
         whom = personas.read(people)
         opa = required_opa()
-        places = [_Place(each, schemas, definitions, frozenset(backend or ())) for each in (policies, other) if each is not None]
+        known = _catalog(settings, definitions, tuple(backend or ()))
+        sets = [each for each in (policies, other) if each is not None]
+        places = [_Place(each, schemas, definitions, frozenset(backend or ()), known) for each in sets]
         found = uvloop.run(_tables(opa, whom, places))
-    except (BadPersonas, CatalogFailed, OpaUnusable, Undecided) as error:
+    except (BadPersonas, CatalogFailed, OpaUnusable, SettingsError, Undecided) as error:
         raise failed(str(error)) from error
     except PolicyRejected as error:
         raise failed(rejected(error)) from error
@@ -207,6 +217,20 @@ class _Place:
     schemas: Path | None
     definitions: Path | None
     backends: frozenset[str]
+    known: tuple[Resource, ...] | None  # None: the catalog is what the facts know
+
+
+def _catalog(settings: Path | None, folder: Path | None, backends: tuple[str, ...]) -> tuple[Resource, ...] | None:
+    """What is offered, now or when it was exported; None: neither was asked for. Raises `CatalogFailed` or `SettingsError`."""
+    if settings is not None:
+        if folder is not None:
+            raise CatalogFailed("--settings asks the backends, --catalog reads a folder: name one of the two")
+        read = load(settings)
+        now = uvloop.run(live(read, backends or tuple(read.backends)))
+        for note in now.notes:
+            typer.echo(printing.plain(note), err=True)
+        return catalogs.offered(now)
+    return catalogs.exported(folder, frozenset(backends)) if folder is not None and catalogs.is_export(folder) else None
 
 
 async def _tables(opa: str, whom: tuple[Persona, ...], places: list[_Place]) -> list[Table]:
@@ -223,8 +247,12 @@ async def _table(opa: str, whom: tuple[Persona, ...], place: _Place, now_ns: int
     source = policy_source(place.policies, place.schemas)
     folder = place.definitions or source.folder.absolute().parent / "catalog"
     async with opened(opa, source) as policy:
-        known = catalogs.definitions(source.folder, folder)
-        items = catalogs.items(await policy.value("mcp/facts"), known, place.backends)
+        items = place.known
+        if items is None:
+            defined = catalogs.definitions(source.folder, folder)
+            items = catalogs.items(await policy.value("mcp/facts"), defined, place.backends)
+        if not items and place.known is not None:
+            raise CatalogFailed("the catalog has no item of those backends")
         if not items:
             raise CatalogFailed(f"{source.folder}: the facts know no item; `mcp-gateway catalog pin` writes them")
         return await table(policy, whom, items, Moment(now_ns, printing.progress))

@@ -1,12 +1,19 @@
-"""The catalog that a table is about: what the facts know, with the annotations of the reviewed definitions where they are."""
+"""The catalog that a table is about: what the facts know, with the annotations of the reviewed definitions where they are; or
+what the backends offer, now or as `catalog export` wrote it, with what is new and changed in it.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
+from gateway.catalog.fingerprint import fingerprint
 from gateway.lifecycle.catalog import reviewed
+from gateway.lifecycle.catalog.exporting import MARK
 from gateway.lifecycle.catalog.names import Key
+from gateway.lifecycle.catalog.offered import CatalogFailed, Live
 from gateway.lifecycle.catalog.reviewed import TYPES, Places
-from gateway.model import Json, JsonObject, Resource
+from gateway.model import ItemType, Json, JsonObject, Resource
 
 NO_BACKENDS = frozenset({"canary"})  # of the canaries' own rules: no such backend exists
 
@@ -21,6 +28,54 @@ def items(facts: Json, definitions: Mapping[Key, JsonObject], backends: frozense
         for type in TYPES:
             keys += [(Key(backend, type, name), said) for name, said in _inner(types, type).items()]
     return tuple(_resource(key, said, definitions.get(key)) for key, said in sorted(keys, key=lambda pair: pair[0]))
+
+
+class _Item(msgspec.Struct):
+    backend: str
+    type: ItemType
+    name: str
+    fingerprint: str
+
+
+class _Written(msgspec.Struct):
+    items: list[_Item]
+
+
+def is_export(folder: Path) -> bool:
+    """Whether `catalog export` wrote it."""
+    return (folder / MARK).is_file()
+
+
+def exported(folder: Path, backends: frozenset[str] = frozenset()) -> tuple[Resource, ...]:
+    """What the backends offered when `catalog export` wrote this folder. Raises `CatalogFailed`."""
+    try:
+        listed = msgspec.json.decode((folder / MARK).read_bytes(), type=_Written).items
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CatalogFailed(f"{folder / MARK}: {error}") from error
+    pins = {Key(one.backend, one.type, one.name): one.fingerprint for one in listed}
+    places = reviewed.paths(pins)
+    wanted = sorted(key for key in pins if not backends or key.backend in backends)
+    return tuple(
+        _resource(key, {"fingerprint": pins[key]}, _defined(folder / "catalog" / places[key], pins[key])) for key in wanted
+    )
+
+
+def _defined(path: Path, expected: str) -> JsonObject:
+    """Raises `CatalogFailed`."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=dict)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CatalogFailed(f"{path}: {error}; export the catalog again") from error
+    if fingerprint(found) != expected:
+        raise CatalogFailed(f"{path}: is not what {MARK} lists; export the catalog again")
+    return found
+
+
+def offered(now: Live) -> tuple[Resource, ...]:
+    """What the backends offer now."""
+    return tuple(
+        _resource(key, {"fingerprint": offer.fingerprint}, offer.definition) for key, offer in sorted(now.offers.items())
+    )
 
 
 def definitions(policies: Path, folder: Path) -> Mapping[Key, JsonObject]:

@@ -1,6 +1,6 @@
 """A condition as a value: tests joined by and, or, not. Exact: what could not be read is kept as it stands in Rego."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -51,6 +51,7 @@ class Any:
 
 Formula: TypeAlias = Always | Test | Some | Opaque | All | Any
 
+MAX_COMPARED = 32  # parts of one condition, each with all others
 TRUE, FALSE = Always(True), Always(False)
 
 
@@ -65,7 +66,16 @@ def both(parts: Iterable[Formula]) -> Formula:
                 kept.setdefault(repr(each), each)
     if any(repr(negated(each)) in kept for each in kept.values() if isinstance(each, Test | Opaque | Some)):
         return FALSE
-    return next(iter(kept.values())) if len(kept) == 1 else All(tuple(kept.values())) if kept else TRUE
+    left = _without_wider(kept)
+    return left[0] if len(left) == 1 else All(left) if left else TRUE
+
+
+def _without_wider(kept: Mapping[str, Formula]) -> tuple[Formula, ...]:
+    """`a and (a or b)` is `a`."""
+    if len(kept) > MAX_COMPARED or not any(isinstance(part, Any) for part in kept.values()):
+        return tuple(kept.values())
+    ways = {name: {repr(each) for each in part.of} if isinstance(part, Any) else {name} for name, part in kept.items()}
+    return tuple(part for name, part in kept.items() if not any(one < ways[name] for one in ways.values()))
 
 
 def either(parts: Iterable[Formula]) -> Formula:
