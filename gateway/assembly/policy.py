@@ -21,6 +21,7 @@ from gateway.adapters.opa.snapshot import Source
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.opa.upkeep import health
 from gateway.policy import bundle_signature
+from gateway.policy.contract import SERVED, Contracts
 from gateway.ports import Audit
 from gateway.settings.load import SettingsError, secret_value
 from gateway.settings.model import Settings
@@ -29,7 +30,7 @@ from gateway.shipped import SHIPPED
 
 
 def decider(
-    settings: Settings, on_event: Callable[[PolicyEvent], None], *, beside: bool = False
+    settings: Settings, on_event: Callable[[PolicyEvent], None], *, beside: bool = False, contracts: Contracts = SERVED
 ) -> PolicySetDecider | SidecarDecider:
     """Our own OPA on the policy folder, or the sidecar at `opa.url`. Raises `SettingsError`."""
     opa = settings.opa
@@ -51,12 +52,12 @@ def decider(
         )
         try:
             known = canaries(source.canaries or source.folder / "mcp/canaries/data.json")
-            return SidecarDecider(target(opa.url, trust), limits, known, on_event, health(opa.url, trust))
+            return SidecarDecider(target(opa.url, trust), limits, known, on_event, health(opa.url, trust), contracts)
         except (ValueError, PolicyRejected) as error:
             raise SettingsError(f"opa.url: {error}") from error
     kept = settings.policy.history
     history = History(kept, settings.policy.history_sets, writes=not beside) if kept is not None else None
-    return PolicySetDecider(source, opa_binary(settings), limits, on_event, history=history)
+    return PolicySetDecider(source, opa_binary(settings), limits, on_event, history=history, contracts=contracts)
 
 
 def shadow(settings: Settings, audit: Audit, on_event: Callable[[PolicyEvent], None]) -> Shadow | None:

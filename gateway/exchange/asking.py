@@ -15,6 +15,7 @@ from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.reading import ArgumentFacts
 from gateway.model import Decision, Json, JsonObject, Phase, Resource
 from gateway.policy import document
+from gateway.policy.contract import VERSION_1, told
 from gateway.policy.document import Fragments, Question
 from gateway.policy.obligations import plan_list
 
@@ -69,7 +70,7 @@ async def ask(ports: Ports, draft: Draft, asked: Question, *, resources: Fragmen
     try:
         contract = ports.decider.contract
         verdict = await ports.decider.decide(document.serialised(asked, resources=resources, words=contract.words))
-        said = verdict.result
+        said = verdict.result if contract is VERSION_1 else None
         decided = contract.read(
             verdict.result,
             asked=len(asked.resources),
@@ -77,6 +78,8 @@ async def ask(ports: Ports, draft: Draft, asked: Question, *, resources: Fragmen
             revision=verdict.revision,
             decision_id=asked.decision_id,
         )
+        if contract is not VERSION_1 and ports.questions is not None:
+            said = told(decided)  # recordings are in the words of version 1, whoever decides
     except Undecided as undecided:
         ports.meter.undecided(cause=undecided.cause)
         draft.undecided(asked.decision_id, asked.phase, undecided.cause)

@@ -11,6 +11,7 @@ from gateway.adapters.opa import canary, compile, inspect
 from gateway.adapters.opa.command import Completed, run
 from gateway.adapters.opa.findings import PolicyRejected
 from gateway.adapters.opa.snapshot import Snapshot
+from gateway.adapters.opa.spoken import spoken
 from gateway.errors import Undecided
 from gateway.lifecycle.asking import running
 from gateway.lifecycle.check.report import Outcome
@@ -65,7 +66,11 @@ async def typed(bench: Bench) -> Outcome:
 
 async def structured(bench: Bench) -> Outcome:
     """What OPA would ignore, or grant by, and the facts: just what the gateway refuses when it loads the set."""
-    found = await inspect.findings(bench.opa, bench.copy)
+    try:
+        contract = spoken(bench.copy)
+    except PolicyRejected as error:
+        return Outcome(tuple(in_policies(found) for found in error.findings))
+    found = await inspect.findings(bench.opa, bench.copy, contract)
     return Outcome(tuple(in_policies(each) for each in found if not each.message.startswith("does not parse")))
 
 
@@ -126,6 +131,7 @@ async def bundled(bench: Bench) -> Outcome:
     with tempfile.TemporaryDirectory(dir=bench.folder, prefix="b") as name:
         folder = Path(name)
         try:
+            contract = spoken(bench.copy)
             bundle = await compile.build(bench.opa, bench.copy, folder)
         except PolicyRejected as error:
             return Outcome(tuple(in_policies(found) for found in error.findings))
@@ -137,9 +143,15 @@ async def bundled(bench: Bench) -> Outcome:
         canaries = canary.read(text, f"{POLICIES}/{canary.FILE}")
         if isinstance(canaries, Finding):
             return Outcome((canaries,))
-        async with running(bench.opa, bundle, folder, revision=bench.copy.revision) as policy:
+        async with running(bench.opa, bundle, folder, revision=bench.copy.revision, contract=contract) as policy:
             try:
-                wrong = await canary.wrong(policy.ask, canaries, file=f"{POLICIES}/{canary.FILE}", revision=policy.revision)
+                wrong = await canary.wrong(
+                    policy.ask,
+                    canaries,
+                    file=f"{POLICIES}/{canary.FILE}",
+                    revision=policy.revision,
+                    version=policy.contract.version,
+                )
             except Undecided as error:
                 return Outcome(told=f"OPA does not answer: {error}", ran=False)
         return Outcome(wrong, told=f"revision {bench.copy.revision}, {len(canaries)} canaries")

@@ -14,15 +14,28 @@ from gateway.adapters.opa import compile, snapshot
 from gateway.adapters.opa.place import private_folder
 from gateway.adapters.opa.process import Launch
 from gateway.adapters.opa.snapshot import Snapshot, Source
+from gateway.adapters.opa.spoken import spoken
 from gateway.errors import Undecided
 from gateway.lifecycle.asking import PATIENCE, Asked, running
 from gateway.lifecycle.conditions.residue import Partial, read
 from gateway.lifecycle.conditions.rules import Rules, rules
 from gateway.model import Json, JsonObject
+from gateway.policy.contract import SERVED, VERSION_1, Contracts
 from gateway.ports import Verdict
 
 WITHIN_S = 30.0  # of one partial evaluation
 CONNECTIONS = 4
+
+
+class OtherWords(Undecided):
+    """The set is asked in another version of the contract than conditions are told in."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__("undefined")
+        self.version = version
+
+    def __str__(self) -> str:
+        return f"conditions are told of policy sets of version 1, and this is one of version {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +55,16 @@ class Opened:
 
     async def ask(self, document: JsonObject) -> Verdict:
         """The answer to `{"input": …}`, as in production. Raises `Undecided`."""
-        return await self._asked.ask(msgspec.json.encode(document))
+        return await self._asked.judged(msgspec.json.encode(document))
+
+    def check_version(self) -> None:
+        """Raises `OtherWords` where the rules read a document in other words than those that conditions are told in."""
+        if self._asked.contract is not VERSION_1:
+            raise OtherWords(self._asked.contract.version)
 
     async def partial(self, query: str, given: JsonObject, unknowns: Sequence[str]) -> Partial:
         """What is left of `query` when all but `unknowns` is known. Raises `Undecided`."""
+        self.check_version()
         options = {"disableInlining": self.rules.kept_whole}
         asked = {"query": query, "input": given, "unknowns": unknowns, "options": options}
         answer = await self._post("/v1/compile", asked)
@@ -75,17 +94,18 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(binary: str, source: Source) -> AsyncIterator[Opened]:
+async def opened(binary: str, source: Source, contracts: Contracts = SERVED) -> AsyncIterator[Opened]:
     """The policy set in `source`, running. Raises `PolicyRejected` where it does not compile, and `OpaUnusable`."""
     with private_folder() as name:
         folder = Path(name)
         copy = await asyncio.to_thread(snapshot.take, source, folder)
+        contract = spoken(copy, contracts)
         bundle = await compile.build(binary, copy, folder)
         found = await rules(binary, copy)
         socket_path = Launch(binary, bundle, folder, PATIENCE).socket_path
         connector = aiohttp.UnixConnector(str(socket_path), limit=CONNECTIONS)
         async with (
-            running(binary, bundle, folder, revision=copy.revision) as asked,
+            running(binary, bundle, folder, revision=copy.revision, contract=contract) as asked,
             aiohttp.ClientSession(connector=connector, headers={"Content-Type": "application/json"}) as http,
         ):
             yield Opened(binary, copy, found, asked, http)

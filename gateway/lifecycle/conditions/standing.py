@@ -102,6 +102,7 @@ def _enforced(rule: str, way: Residue, silent: Mapping[str, Formula]) -> Formula
 
 async def ways(policy: Opened, given: JsonObject, unknowns: Sequence[str], backend: str, verb: str) -> list[tuple[str, Residue]]:
     """Each way in which a rule of the organisation or of the backend can still say `verb` about position 0."""
+    policy.check_version()
     if not policy.rules.about(backend, verb):
         return []
     found = []

@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.adapters.opa.command import OpaUnusable, run
 from gateway.errors import Undecided
-from gateway.lifecycle.conditions.opened import Opened
+from gateway.lifecycle.conditions.opened import Opened, OtherWords
 from gateway.lifecycle.conditions.rules import FACTS, Body, Package
 from gateway.lifecycle.conditions.standing import OF_THE_CALL, backend_of, standing
 from gateway.lifecycle.conditions.words import words
@@ -78,10 +78,26 @@ async def explained(policy: Opened, given: JsonObject) -> Explanation:
     near: tuple[Change, ...] = ()
     as_long_as = None
     if _phase(given) == "request" and outcome in ("denied", "hidden"):
-        near = await changes(policy, given, blocked=FACTS in said.hidden_by)
+        near, unknown = await _near(policy, given, blocked=FACTS in said.hidden_by)
+        notes += unknown
     elif _phase(given) == "request" and outcome == "allowed":
-        as_long_as = words((await standing(policy, given, OF_THE_CALL)).unrefused)
+        as_long_as = await _condition(policy, given)
     return Explanation(outcome, given, policy.revision, spoken, near, as_long_as, notes)
+
+
+async def _near(policy: Opened, given: JsonObject, *, blocked: bool) -> tuple[tuple[Change, ...], tuple[str, ...]]:
+    """What would have changed the answer, or notes on why that is not known."""
+    try:
+        return await changes(policy, given, blocked=blocked), ()
+    except OtherWords as why:
+        return (), (f"what would have changed it is unknown: {why}",)
+
+
+async def _condition(policy: Opened, given: JsonObject) -> str:
+    try:
+        return words((await standing(policy, given, OF_THE_CALL)).unrefused)
+    except OtherWords as why:
+        return f"unknown: {why}"
 
 
 def _outcome(said: Decision, given: JsonObject) -> tuple[Outcome, tuple[str, ...]]:

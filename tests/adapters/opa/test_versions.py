@@ -9,16 +9,22 @@ import shutil
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from gateway.adapters.metrics import Metrics, Words
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.comparing import Plan
 from gateway.adapters.opa.decider import PolicySetDecider
 from gateway.adapters.opa.findings import PolicyRejected
 from gateway.adapters.opa.shadow import Budget, Shadow, Shadowed
 from gateway.adapters.opa.snapshot import Source
+from gateway.exchange import asking
+from gateway.exchange.draft import Draft
+from gateway.exchange.parts import Ports
+from gateway.exchange.questions import QuestionRecorder
 from gateway.model import Decision, Json
 from gateway.policy.contract import SERVED, Contracts
 from gateway.policy.document import Question, serialised
@@ -208,6 +214,28 @@ def test_a_candidate_of_another_version_is_compared_on_the_same_traffic(
         ]
 
     within(30, main())
+
+
+def test_a_recording_is_in_the_words_of_version_1_whoever_decides(opa: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        kept = {}
+        for version in (1, 2):
+            decider, draft = live(opa, speaking(tmp_path, version)), Draft()
+            await decider.start()
+            parts = {"decider": decider, "meter": Metrics(Words((), ())), "questions": QuestionRecorder(b"k" * 32)}
+            try:
+                await asking.ask(cast(Ports, SimpleNamespace(**parts)), draft, ASKED[9])
+            finally:
+                await decider.close()
+            kept[version] = draft.kept[ASKED[9].decision_id]
+        told = kept[2]["answer"]
+        assert isinstance(told, dict)
+        assert [each["code"] for each in told.pop("denials")] == ["no"]  # type: ignore[index, union-attr, call-overload]
+        old = kept[1]["answer"]
+        assert isinstance(old, dict)
+        assert kept[2] == {**kept[1], "answer": {name: said for name, said in old.items() if name != "denials"}}
+
+    within(20, main())
 
 
 async def refused(opa: str, policies: Path, contracts: Contracts) -> list[str]:
