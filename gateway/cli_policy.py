@@ -128,8 +128,11 @@ def _copy(source: str, folder: Path | None, *, as_json: bool) -> None:
 
 
 @policy.command("check")
-def check_command(
+def check_command(  # noqa: PLR0913, PLR0917 — an argument for each option
     folder: Folder = Path(),
+    rule: Annotated[
+        str | None, typer.Option("--rule", help="only this one, quickly: org/<rule>, servers/<backend>/<rule>")
+    ] = None,
     without: Annotated[list[str] | None, typer.Option("--without", help="leave this check out (may be repeated)")] = None,
     beside: Annotated[list[str] | None, typer.Option("--beside", help="a further folder of Rego that is in no bundle")] = None,
     no_mutation: Annotated[bool, typer.Option("--no-mutation", help="as --without mutation: it takes the longest")] = False,
@@ -146,6 +149,7 @@ def check_command(
     GitHub runs it, findings are shown on their lines.
 
     Example: mcp-gateway policy check . --format github
+    Example: mcp-gateway policy check . --rule org/destructive
     """
     left_out = frozenset([*(without or ()), *(["mutation"] if no_mutation else [])])
     if unknown := sorted(left_out - examination.NAMES):
@@ -154,7 +158,8 @@ def check_command(
         checked = repository(folder, beside=tuple(beside or ()))
         opa = required_opa()
         regal = program("regal")
-        rows = asyncio.run(examination.examined(checked, opa, regal, without=left_out, mutation_s=mutation_s, on_row=_progress))
+        plan = examination.Plan(without=left_out, mutation_s=mutation_s, rule=rule)
+        rows = asyncio.run(examination.examined(checked, opa, regal, plan=plan, on_row=_progress))
     except (NoRepository, OpaUnusable) as error:
         raise failed(str(error)) from error
     if as_json:

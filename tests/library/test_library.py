@@ -13,7 +13,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from gateway.lifecycle.check.examination import examined
+from gateway.lifecycle.check.examination import Plan, examined
 from gateway.lifecycle.making.library import copy
 from gateway.lifecycle.making.repository import make
 from gateway.lifecycle.repository import repository
@@ -39,7 +39,7 @@ def assembled(folder: Path) -> Path:
 
 
 def test_the_shipped_policies_with_the_whole_library_pass_every_check(tmp_path: Path) -> None:
-    rows = asyncio.run(examined(repository(assembled(tmp_path)), find("opa"), find("regal"), mutation_s=300.0))
+    rows = asyncio.run(examined(repository(assembled(tmp_path)), find("opa"), find("regal"), plan=Plan(mutation_s=300.0)))
     assert {each.check: (each.state, each.findings) for each in rows} == {each.check: ("ok", ()) for each in rows}
 
 

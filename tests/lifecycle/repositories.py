@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from gateway.cli_policy import policy
-from gateway.lifecycle.check.examination import NAMES, examined
+from gateway.lifecycle.check.examination import NAMES, Plan, examined
 from gateway.lifecycle.check.report import Row
 from gateway.lifecycle.repository import repository
 from gateway.shipped import SHIPPED
@@ -39,5 +39,6 @@ def invoked(*arguments: str, **environment: str) -> Result:
 
 async def only(root: Path, *checks: str, mutation_s: float = 60.0) -> dict[str, Row]:
     """What these checks say of the repository."""
-    rows = await examined(repository(root), find("opa"), find("regal"), without=NAMES - set(checks), mutation_s=mutation_s)
+    plan = Plan(without=NAMES - set(checks), mutation_s=mutation_s)
+    rows = await examined(repository(root), find("opa"), find("regal"), plan=plan)
     return {each.check: each for each in rows if each.check in checks}

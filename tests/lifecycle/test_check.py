@@ -159,3 +159,46 @@ def test_what_is_no_repository_or_no_check_is_told_so(tmp_path: Path) -> None:
     unknown = invoked("check", "--without", "regals")
     assert (unknown.exit_code, "there is no such check" in unknown.stderr) == (2, True)
     assert invoked("check", "--without", "regal", OPA="/nowhere/opa").exit_code == 2
+
+
+def test_where_types_do_not_hold_the_same_is_not_told_twice(root: Path) -> None:
+    replaced(root / CHANGES, "package mcp.servers.crm.changes\n", "package mcp.servers.crm.changes\n\nallow contains\n")
+    told = json.loads(invoked("check", str(root), "--json", "--without", "regal").stdout)["checks"]
+    states = {each["check"]: (each["state"], each["told"]) for each in told}
+    waiting = ("not run", "the types do not hold")
+    assert {name: states[name] for name in ("tests", "test inputs", "coverage", "bundle")} == dict.fromkeys(
+        ("tests", "test inputs", "coverage", "bundle"), waiting
+    )
+    assert states["format"] == ("not run", f"{CHANGES} does not parse")
+    assert states["mutation"][0] == "not run"
+    findings = [(each["check"], found["file"]) for each in told for found in each["findings"]]
+    assert set(findings) == {("types", os.path.relpath(root / CHANGES))}
+
+
+def test_a_rule_alone_is_checked_by_its_own_tests(root: Path) -> None:
+    (root / "policy_tests/mcp/servers/crm/export_test.rego").unlink()  # which is another rule's matter
+    everything = invoked("check", str(root), "--rule", "servers/crm/changes", "--json", "--without", "regal")
+    told = {each["check"]: each for each in json.loads(everything.stdout)["checks"]}
+    assert (everything.exit_code, told["tests"]["told"], told["bundle"]["told"]) == (0, "3 tests", "is of the whole set"), told
+    assert told["mutation"]["state"] == "ok"
+    with (root / CHANGES).open("a") as file:
+        file.write('\n_never if input.resources[0].name == "never"\n')
+    unreached = invoked("check", str(root), "--rule", "policies/mcp/servers/crm/changes.rego", "--without", "regal")
+    place = os.path.relpath(root)
+    assert unreached.exit_code == 1
+    assert f"{place}/{CHANGES}:35: coverage: no test reaches this line" in unreached.stdout
+    replaced(root / CHANGES_TEST, '"null": {"groups": ["account_managers"]', '"null": {"groups": ["analysts"]')
+    failing = invoked("check", str(root), "--rule", "servers/crm/changes", "--without", "regal").stdout
+    assert f"{place}/{CHANGES_TEST}:10: tests: test_only_account_managers_change_customers_to_an_address fails: null" in failing
+
+
+def test_a_rule_alone_that_nobody_tests_or_that_does_not_exist_is_told_so(root: Path) -> None:
+    (root / CHANGES_TEST).unlink()
+    others = [f"--without={name}" for name in sorted(NAMES - {"tests", "test inputs"})]
+    told = invoked("check", str(root), "--rule", "servers/crm/changes", *others)
+    assert (told.exit_code, f"{CHANGES}:1: tests: no test asks this rule" in told.stdout) == (1, True)
+    absent = invoked("check", str(root), "--rule", "servers/crm/change")
+    assert (absent.exit_code, absent.stderr) == (
+        2,
+        "there is no rule 'servers/crm/change'; did you mean servers/crm/changes?\n",
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.lifecycle.check.examination import NAMES, examined
+from gateway.lifecycle.check.examination import NAMES, Plan, examined
 from gateway.lifecycle.making import texts
 from gateway.lifecycle.making.repository import NotMade, make
 from gateway.lifecycle.making.rule import Verb, add
@@ -67,7 +67,9 @@ def test_new_rules_of_every_verb_are_right_but_for_what_they_say(tmp_path: Path)
     add(tmp_path, "org/night_shift", verb="deny", tool=None)
     rows = {
         each.check: each
-        for each in asyncio.run(examined(repository(tmp_path), find("opa"), find("regal"), without={"coverage", "mutation"}))
+        for each in asyncio.run(
+            examined(repository(tmp_path), find("opa"), find("regal"), plan=Plan(without={"coverage", "mutation"}))
+        )
     }
     assert {each.check for each in rows.values() if not each.fine} == {"tests"}
     assert sorted((found.file, found.message) for found in rows["tests"].findings) == sorted(
@@ -76,7 +78,7 @@ def test_new_rules_of_every_verb_are_right_but_for_what_they_say(tmp_path: Path)
     )
     for path in (tmp_path / "policies").rglob("n*.rego"):
         path.write_text(path.read_text().replace("whoever_may", "say_who_may"))
-    passed = asyncio.run(examined(repository(tmp_path), find("opa"), None, without=NAMES - {"tests"}))
+    passed = asyncio.run(examined(repository(tmp_path), find("opa"), None, plan=Plan(without=NAMES - {"tests"})))
     assert [each.findings for each in passed if each.check == "tests"] == [()]
 
 

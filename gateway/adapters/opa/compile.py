@@ -12,6 +12,7 @@ from gateway.adapters.opa.snapshot import Snapshot
 
 MAX_FINDINGS = 50
 MAX_NAMES = 20  # of those that would be right where a wrong one stands
+HEADING = re.compile(r"\berrors? occurred[^:]*:\s*$")  # says how many follow
 PLAIN = re.compile(r"(?P<file>[^\s:]+\.(?:rego|json|ya?ml)):(?P<line>\d+)?:?\s*(?P<message>.*)", re.S)
 
 
@@ -62,7 +63,7 @@ def findings(done: Completed) -> tuple[Finding, ...]:
             continue
         if report.errors:
             return tuple(_finding(error) for error in report.errors)
-    return tuple(_plain(line) for line in _text(done).splitlines()[:MAX_FINDINGS] if line.strip()) or (
+    return tuple(_plain(each) for each in _sentences(_text(done))[:MAX_FINDINGS]) or (
         Finding("", 0, f"OPA refused the policies with status {done.status} and said nothing"),
     )
 
@@ -75,6 +76,19 @@ def _finding(error: _Error) -> Finding:
     if error.location.file:
         return Finding(error.location.file.removeprefix("./"), error.location.row, message)
     return _plain(message)
+
+
+def _sentences(text: str) -> list[str]:
+    """OPA's prose, one error each: an indented line is the source that the error before it is about."""
+    told: list[str] = []
+    for line in text.splitlines():
+        if not line.strip() or HEADING.search(line) or not line.strip(" \t^"):
+            continue
+        if line[0].isspace() and told:
+            told[-1] += f": {' '.join(line.split())}"
+        else:
+            told.append(line)
+    return told
 
 
 def _plain(text: str) -> Finding:

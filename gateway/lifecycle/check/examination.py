@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import PolicyRejected
 from gateway.adapters.opa.place import private_folder
 from gateway.lifecycle.check import conventions, mutation, steps, tested
+from gateway.lifecycle.check.focus import focus as about
 from gateway.lifecycle.check.report import Outcome, Row, left_out, row
 from gateway.lifecycle.check.steps import Bench
 from gateway.lifecycle.repository import Repository
@@ -22,17 +24,32 @@ Step: TypeAlias = Callable[[Bench], Awaitable[Outcome]]
 OnRow: TypeAlias = Callable[[Row], None]
 
 STEPS: dict[str, Step] = {
-    "coverage": steps.covered,  # the longest first
+    "types": steps.typed,  # others wait for it
     "regal": steps.linted,
+    "coverage": steps.covered,
     "bundle": steps.bundled,
     "format": steps.formatted,
-    "types": steps.typed,
     "structure": steps.structured,
     "conventions": conventions.kept,
 }
 TESTS, INPUTS, MUTATION = "tests", "test inputs", "mutation"
 SHOWN = ("format", "types", "structure", "conventions", "regal", TESTS, INPUTS, "coverage", MUTATION, "bundle")
 NAMES = frozenset(SHOWN)
+COMPILING = frozenset({"coverage", "bundle"})  # with the tests and the mutants: what OPA does not compile, they cannot ask
+WHOLE = frozenset({"types", "structure"})  # told of everything also where one rule is meant: it is part of a set
+UNTYPED = Outcome(told="the types do not hold", ran=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for. `rule`: only about this one, such as "org/reviewed"."""
+
+    without: Collection[str] = ()
+    mutation_s: float = MUTATION_S
+    rule: str | None = None
+
+
+EVERYTHING = Plan()
 
 
 async def examined(
@@ -40,56 +57,91 @@ async def examined(
     opa: str,
     regal: str | None,
     *,
-    without: Collection[str] = (),
-    mutation_s: float = MUTATION_S,
+    plan: Plan = EVERYTHING,
     on_row: OnRow = lambda _: None,
 ) -> tuple[Row, ...]:
-    """All rows in the order in which they are shown; `without` names checks that are left out. Raises `OpaUnusable`."""
+    """All rows in the order in which they are shown. Raises `OpaUnusable`, and `NoRepository` where there is no such rule."""
     with private_folder() as name:
         folder = Path(name)
+        focus = about(repository, plan.rule) if plan.rule is not None else None
         try:
             copy = await asyncio.to_thread(snapshot.take, repository.source, folder)
         except PolicyRejected as error:
             return (row("structure", Outcome(tuple(steps.in_policies(each) for each in error.findings)), 0.0),)
-        bench = Bench(repository, opa, regal, copy, folder)
-        rows = {each: left_out(each) for each in without}
-        turn = asyncio.Semaphore(AT_ONCE)
-
-        def told(one: Row) -> None:
-            rows[one.check] = one
-            on_row(one)
-
-        async def tests() -> None:
-            async with turn:
-                started = time.monotonic()
-                passed, asked = await tested.tests(bench)
-                took_s = time.monotonic() - started
-            told(row(TESTS, passed, took_s))
-            told(row(INPUTS, asked, 0.0))
-
-        async def stepped(check: str, step: Step) -> None:
-            async with turn:
-                started = time.monotonic()
-                outcome = await step(bench)
-                told(row(check, outcome, time.monotonic() - started))
-
-        async def mutants() -> None:
-            """Last, and with both cores: what tests say of a mutant means something only where they pass without it."""
-            started = time.monotonic()
-            passed = rows[TESTS].state == "ok"
-            unknown = Outcome(told="the tests do not pass, or were left out", ran=False)
-            outcome = await mutation.mutated(bench, budget_s=mutation_s) if passed else unknown
-            told(row(MUTATION, outcome, time.monotonic() - started))
-
+        examination = _Examination(Bench(repository, opa, regal, copy, folder, focus), on_row)
         try:
-            async with asyncio.TaskGroup() as group:
-                if TESTS not in rows:
-                    group.create_task(tests())
-                for check, step in STEPS.items():
-                    if check not in rows:
-                        group.create_task(stepped(check, step))
-            if MUTATION not in rows:
-                await mutants()
+            await examination.whole(plan)
         except* OpaUnusable as errors:
             raise errors.exceptions[0] from errors
-        return tuple(rows[each] for each in SHOWN if each in rows)
+        return tuple(examination.rows[each] for each in SHOWN if each in examination.rows)
+
+
+@dataclass(slots=True)
+class _Examination:
+    """The checks under way. What needs rules that compile waits for the types: the same finding twice helps nobody."""
+
+    bench: Bench
+    on_row: OnRow
+    rows: dict[str, Row] = field(default_factory=dict)
+    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    types_known: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def whole(self, plan: Plan) -> None:
+        self.rows |= {each: left_out(each) for each in plan.without}
+        if self.bench.focus is not None:
+            self.rows.setdefault("bundle", left_out("bundle", "is of the whole set"))
+        if "types" in self.rows:
+            self.types_known.set()
+        async with asyncio.TaskGroup() as group:
+            for check, step in STEPS.items():
+                if check not in self.rows:
+                    group.create_task(self._stepped(check, step))
+            if TESTS not in self.rows:
+                group.create_task(self._tests())
+        if MUTATION not in self.rows:
+            await self._mutants(plan.mutation_s)
+
+    async def _stepped(self, check: str, step: Step) -> None:
+        if check in COMPILING and not await self._types_hold():
+            self._told(check, UNTYPED, 0.0)
+            return
+        async with self.turn:
+            started = time.monotonic()
+            outcome = await step(self.bench)
+            self._told(check, outcome, time.monotonic() - started)
+        if check == "types":
+            self.types_known.set()
+
+    async def _tests(self) -> None:
+        if not await self._types_hold():
+            self._told(TESTS, UNTYPED, 0.0)
+            self._told(INPUTS, UNTYPED, 0.0)
+            return
+        async with self.turn:
+            started = time.monotonic()
+            passed, asked = await tested.tests(self.bench)
+            took_s = time.monotonic() - started
+        self._told(TESTS, passed, took_s)
+        self._told(INPUTS, asked, 0.0)
+
+    async def _mutants(self, budget_s: float) -> None:
+        """Last, and with both cores: what tests say of a mutant means something only where they pass without it."""
+        started = time.monotonic()
+        passed = self.rows[TESTS].state == "ok"
+        unknown = Outcome(told="the tests do not pass, or were left out", ran=False)
+        outcome = await mutation.mutated(self.bench, budget_s=budget_s) if passed else unknown
+        self._told(MUTATION, outcome, time.monotonic() - started)
+
+    async def _types_hold(self) -> bool:
+        await self.types_known.wait()
+        return self.rows["types"].fine
+
+    def _told(self, check: str, outcome: Outcome, took_s: float) -> None:
+        focus = self.bench.focus
+        if focus is not None and check not in WHOLE:
+            findings, notices = (
+                tuple(each for each in said if focus.concerns(each)) for said in (outcome.findings, outcome.notices)
+            )
+            outcome = replace(outcome, findings=findings, notices=notices)
+        self.rows[check] = row(check, outcome, took_s)
+        self.on_row(self.rows[check])

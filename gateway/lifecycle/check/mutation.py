@@ -111,6 +111,8 @@ async def _rules(bench: Bench) -> list[_Rule]:
         return _Rule(file, package, mutants(bench.copy.texts[file], tree), asking)
 
     files = [each for each in bench.copy.files if each.endswith(".rego") and _is_rule(each)]
+    if bench.focus is not None:
+        files = [each for each in files if each == bench.focus.file]
     found = await asyncio.gather(*(read(file) for file in files))
     return [each for each in found if each is not None and each.mutants]
 

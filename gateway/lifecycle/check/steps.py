@@ -14,6 +14,7 @@ from gateway.adapters.opa.snapshot import Snapshot
 from gateway.adapters.opa.spoken import spoken
 from gateway.errors import Undecided
 from gateway.lifecycle.asking import running
+from gateway.lifecycle.check.focus import Focus
 from gateway.lifecycle.check.report import Outcome
 from gateway.lifecycle.repository import POLICIES, SCHEMAS, Repository
 from gateway.policy.structure import Finding
@@ -32,6 +33,12 @@ class Bench:
     regal: str | None
     copy: Snapshot
     folder: Path  # private, for whatever a check writes
+    focus: Focus | None = None  # the only rule that is asked about
+
+    @property
+    def selection(self) -> tuple[str, ...]:
+        """Which tests are run: all, or those of the only rule."""
+        return ("--run", self.focus.run) if self.focus is not None else ()
 
     async def opa_run(self, *arguments: str) -> Completed:
         return await run(self.opa, arguments, cwd=str(self.repository.root), within_s=PATIENCE_S)
@@ -44,7 +51,15 @@ async def formatted(bench: Bench) -> Outcome:
         return Outcome()
     files = done.stdout.decode(errors="backslashreplace").split("\n")
     found = [await _first_difference(bench, file) for file in files if file.endswith(".rego")]
-    return Outcome(tuple(found) or compile.findings(done))
+    if found:
+        return Outcome(tuple(found))
+    broken = compile.findings(done)
+    return Outcome(told=f"{broken[0].file} does not parse", ran=False) if _unparsed(broken) else Outcome(broken)
+
+
+def _unparsed(found: tuple[Finding, ...]) -> bool:
+    """Of which the types tell, once."""
+    return all("rego_parse_error" in each.message for each in found)
 
 
 async def _first_difference(bench: Bench, file: str) -> Finding:
@@ -172,7 +187,7 @@ class _Coverage(msgspec.Struct):
 
 async def covered(bench: Bench) -> Outcome:
     """Every line of every rule is reached by a test."""
-    arguments = ["test", "--timeout", TEST_TIMEOUT, "--coverage", "--format", "json", *bench.repository.rego]
+    arguments = ["test", "--timeout", TEST_TIMEOUT, "--coverage", "--format", "json", *bench.selection, *bench.repository.rego]
     done = await bench.opa_run(*arguments)
     try:
         report = msgspec.json.decode(done.stdout, type=_Coverage)

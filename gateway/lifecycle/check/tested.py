@@ -17,7 +17,7 @@ from gateway.lifecycle.check.inputs import Inputs
 from gateway.lifecycle.check.places import Node, Place, of_package, parsed
 from gateway.lifecycle.check.report import Outcome
 from gateway.lifecycle.check.steps import PATIENCE_S, TEST_TIMEOUT, Bench
-from gateway.lifecycle.repository import SCHEMAS, TESTS
+from gateway.lifecycle.repository import POLICIES, SCHEMAS, TESTS
 from gateway.model import Json
 from gateway.policy.structure import Finding
 
@@ -67,11 +67,14 @@ _results = msgspec.json.Decoder(list[_Test])
 
 async def tests(bench: Bench) -> tuple[Outcome, Outcome]:
     """How the tests went, and what is wrong with what they ask."""
+    if bench.focus is not None and not bench.focus.tests:
+        untested = Finding(f"{POLICIES}/{bench.focus.file}", 1, "no test asks this rule")
+        return Outcome((untested,)), Outcome(told="there is no test", ran=False)
     folder = bench.folder / "tests"
     exempt = await _copied(bench, folder)
     roots = [str(bench.repository.root / each) for each in bench.repository.rego if each != TESTS]
     arguments = ["test", "--timeout", TEST_TIMEOUT, "--format", "json", "--schema", str(bench.repository.root / SCHEMAS)]
-    done = await run(bench.opa, [*arguments, *roots, TESTS], cwd=str(folder), within_s=PATIENCE_S)
+    done = await run(bench.opa, [*arguments, *bench.selection, *roots, TESTS], cwd=str(folder), within_s=PATIENCE_S)
     try:
         results = _results.decode(done.stdout)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -91,7 +94,10 @@ async def _copied(bench: Bench, folder: Path) -> dict[str, frozenset[str]]:
     """Copy the tests with their inputs made visible; the tests, by file, that ask on purpose what must not be asked."""
     shutil.copytree(bench.repository.root / TESTS, folder / TESTS)
     exempt: dict[str, frozenset[str]] = {}
+    meant = bench.focus.tests if bench.focus is not None else None
     for path in sorted((folder / TESTS).rglob("*.rego")):
+        if meant is not None and path.relative_to(folder).as_posix() not in meant:
+            continue
         text = path.read_text()
         if WITH.search(text) and (tree := await parsed(bench.opa, path)) is not None:
             path.write_text(instrumented(text, tree))
