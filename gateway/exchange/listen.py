@@ -206,6 +206,10 @@ async def changes(ports: Ports, listeners: Listeners, listener: Listener) -> Asy
     try:
         for kind in listener.kinds:
             listener.seen[kind] = await _digest(ports, listener, kind)
+        if listener.revision not in {None, ports.decider.revision}:
+            listener.wake(listener.kinds)
+        for kind in listener.pending:
+            listener.seen[kind] = None  # it changed while it was first looked at: what the client has listed may be older
         while await _woken(listener) is None:
             if listener.spread_s:
                 await asyncio.sleep(random.uniform(0, listener.spread_s))  # noqa: S311 — spreads load, guards nothing
