@@ -143,4 +143,6 @@ def test_the_canaries_of_the_shipped_set_are_right(serve: Callable[[Path], Opa])
     shipped = serve(ROOT / "policies")
     for canary in msgspec.json.decode((ROOT / "policies/mcp/canaries/data.json").read_bytes()):
         answer = decide(shipped, canary["input"])
+        if canary["input"]["action"]["phase"] == "request":  # everything that the gateway always says there
+            assert {"arguments", "arguments_valid", "unknown_arguments"} <= set(canary["input"]), canary["name"]
         assert {name: answer[name] for name in ("visible", "allowed")} == canary["expect"], canary["name"]
