@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ COLUMNS = ("state", "rule", "subject", "backends", "until", "used", "last used",
 
 def waivers_command(
     policies: Annotated[Path, typer.Argument(help="a policy repository, its folder of policies, or a bundle")] = Path(),
+    facts: Annotated[Path | None, typer.Option("--facts", help="a folder or a bundle: the facts, where they live apart")] = None,
     audit: Annotated[Path | None, typer.Option("--audit", help="folder of the audit files: who used what, and when")] = None,
     fail_on: Annotated[str, typer.Option(help="exit with 1 where a waiver is any of: expired, unused")] = "",
     as_json: AsJson = False,
@@ -40,7 +42,8 @@ def waivers_command(
         raise failed("--fail-on unused: only the audit tells; name its folder with --audit")
     read = Reading()
     try:
-        found = waivers(reviewed(policy_source(policies)), _records(audit, read), time.time_ns())
+        source = replace(policy_source(policies), facts=facts)
+        found = waivers(reviewed(source), _records(audit, read), time.time_ns())
     except PolicyRejected as rejected:
         raise failed("\n".join(f"{each.file}:{each.line}: {each.message}" for each in rejected.findings)) from rejected
     except NoAudit as error:

@@ -1,7 +1,8 @@
 """A policy repository: a folder with `policies`, `policy_tests` and `schemas`, and how paths in it are told."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.adapters.opa.snapshot import Source
@@ -20,6 +21,8 @@ class Repository:
     capabilities: Path
     linter: Path  # a .regal folder: the repository's own, or the shipped one
     beside: tuple[str, ...] = ()  # further folders of Rego, relative to the root: checked and tested, in no bundle
+    home: Path | None = None  # where its files really are, if `root` is a copy
+    apart: Mapping[str, Path] = field(default_factory=dict)  # files in the copy that come from elsewhere
 
     @property
     def source(self) -> Source:
@@ -32,7 +35,9 @@ class Repository:
 
     def told(self, file: str) -> str:
         """A file of this repository as somebody in the current folder names it."""
-        return os.path.relpath(self.root / file) if file else ""
+        if not file:
+            return ""
+        return os.path.relpath(self.apart.get(file, (self.home or self.root) / file))
 
 
 def repository(root: Path, *, beside: tuple[str, ...] = ()) -> Repository:

@@ -63,11 +63,16 @@ class Waivers:
 
 
 def reviewed(source: Source) -> JsonObject:
-    """The facts of a policy set, checked by their schema. Raises `PolicyRejected`."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = snapshot.take(source, Path(folder))
-        schema = copy.schema(FACTS_SCHEMA)
-    texts = {name: text for name, text in copy.texts.items() if name.startswith(facts.ROOT)}
+    """The facts of a policy set, or those that live apart from it, checked by their schema. Raises `PolicyRejected`."""
+    if source.facts is not None:
+        texts = dict(snapshot.facts(source.facts).texts)
+        file = source.schemas / FACTS_SCHEMA
+        schema = file.read_bytes() if file.is_file() else None
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = snapshot.take(source, Path(folder))
+            schema = copy.schema(FACTS_SCHEMA)
+        texts = {name: text for name, text in copy.texts.items() if name.startswith(facts.ROOT)}
     try:
         read = {name: text.decode() for name, text in texts.items()}
     except UnicodeDecodeError as error:

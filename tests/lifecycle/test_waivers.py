@@ -1,6 +1,7 @@
 """`policy waivers`: what is in force, what has expired, and what of it anybody used, from facts and a written audit."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,19 @@ def test_table_and_json_say_the_same(root: Path, tmp_path: Path) -> None:
     shown = ran(root, "--audit", tmp_path / "audit").stdout
     assert "2 in force, 1 expired; 3 lines of audit, 1 of them unreadable" in shown
     assert "used, and in none of these facts any more" in shown
+
+
+def test_facts_that_live_apart_need_no_rules(root: Path, tmp_path: Path) -> None:
+    facts = tmp_path / "facts"
+    shutil.copytree(root / "policies/mcp/facts", facts)
+    whole = json.loads(ran(root, "--json").stdout)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = ran(empty, "--facts", facts, "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, whole)
+    (facts / "data.yaml").write_text((facts / "data.yaml").read_text().replace('"reason"', '"reasn"'))
+    done = ran(empty, "--facts", facts)
+    assert (done.exit_code, "waivers.0.reasn is not known; did you mean 'reason'?" in done.stderr) == (2, True)
 
 
 def test_fail_on_makes_what_it_names_an_exit_code(root: Path, tmp_path: Path) -> None:

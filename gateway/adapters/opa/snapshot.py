@@ -100,10 +100,10 @@ def stamp(source: Source) -> Stamp:
 def take(source: Source, into: Path) -> Snapshot:
     """Copy `source` below `into` (private, empty). Raises `PolicyRejected`."""
     texts, label, rules = _policies(source)
-    facts = None
+    apart = None
     if source.facts is not None:
         label = None if label == _hash(texts) else label  # a name that says nothing beside the hash of rules and facts
-        told, facts = _facts(source.facts, texts, source.trust)
+        told, apart = _facts(source.facts, texts, source.trust)
         texts = texts | told
     _refuse_missing(source.schemas, "schemas")
     for name, text in texts.items():
@@ -126,8 +126,13 @@ def take(source: Source, into: Path) -> Snapshot:
         checks["canaries"] = _read(source.canaries)
         _write(canaries, checks["canaries"])
     return Snapshot(
-        into / "policies", schemas, capabilities, canaries, tuple(texts), texts, revision, _hash(checks), rules, facts
+        into / "policies", schemas, capabilities, canaries, tuple(texts), texts, revision, _hash(checks), rules, apart
     )
+
+
+def facts(place: Path) -> Part:
+    """The facts in a folder or a bundle of their own, whoever signed them. Raises `PolicyRejected`."""
+    return _facts(place, {}, None)[1]
 
 
 def _facts(place: Path, rules: dict[str, bytes], trust: Trust | None) -> tuple[dict[str, bytes], Part]:

@@ -1,0 +1,38 @@
+"""Facts that live apart are checked with the rules as if they lay among them, and what is wrong in them names their own file."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from tests.lifecycle.repositories import copied, invoked, replaced
+
+QUICK = [word for each in ("mutation", "coverage", "regal", "format", "conventions") for word in ("--without", each)]
+
+
+def test_repository_without_facts_passes_with_those_that_live_apart_and_is_left_as_it_is(tmp_path: Path) -> None:
+    root, facts = copied(tmp_path / "repository"), tmp_path / "facts"
+    shutil.move(root / "policies/mcp/facts", facts)
+    before = sorted(root.rglob("*"))
+    done = invoked("check", str(root), "--facts", str(facts), "--json", *QUICK)
+    rows = json.loads(done.stdout)["checks"]
+    assert (done.exit_code, {each["state"] for each in rows}) == (0, {"ok", "left out"}), done.output
+    assert sorted(root.rglob("*")) == before
+    assert invoked("check", str(root), *QUICK).exit_code == 1
+
+    replaced(facts / "data.yaml", "version: 1", "version: 1\nwaiver: []")
+    done = invoked("check", str(root), "--facts", str(facts), "--json", *QUICK)
+    found = [each for row in json.loads(done.stdout)["checks"] for each in row["findings"]]
+    told = {(each["file"], each["line"], each["message"]) for each in found}
+    assert (os.path.relpath(facts / "data.yaml"), 4, "waiver is not known; did you mean 'waivers'?") in told
+
+
+def test_facts_in_both_places_or_in_none_are_told(tmp_path: Path) -> None:
+    root = copied(tmp_path / "repository")
+    done = invoked("check", str(root), "--facts", str(root / "policies/mcp/facts"))
+    there = f"{root / 'policies/mcp/facts'} is there as well: one of the two would be ignored\n"
+    assert (done.exit_code, done.stderr) == (2, there)
+    shutil.rmtree(root / "policies/mcp/facts")
+    done = invoked("check", str(root), "--facts", str(tmp_path / "nowhere"))
+    missing = f"{tmp_path / 'nowhere'}: no such folder: it should hold the facts, or be a bundle of them\n"
+    assert (done.exit_code, done.stderr) == (2, missing)
