@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -161,6 +162,63 @@ def test_an_unchanged_rule_keeps_what_it_said_of_the_real_value(opa: str, live: 
 
     report = asyncio.run(main())
     assert (kinds(report), report.unknown, report.replayed) == ({}, 0, 1)
+
+
+# --- what a set reads out of arguments ---------------------------------------------------------------------------------
+
+
+def reading(folder: Path, *, roots: Sequence[str] = ()) -> Path:
+    """Policies under which a search names a file, that has to be inside `roots`; none: nothing is declared."""
+    made = pinned(folder)
+    path = made / "mcp/facts/data.yaml"
+    told = yaml.safe_load(path.read_text())
+    if roots:
+        told["items"]["crm"]["tool"]["search_customers"]["extract"] = {"query": {"kind": "path", "roots": [*roots]}}
+    path.write_text(yaml.safe_dump(told))
+    (made / "mcp/servers/crm/inside.rego").write_text(INSIDE)
+    return made
+
+
+INSIDE = """package mcp.servers.crm.inside
+
+import data.mcp.lib.extracted
+import data.mcp.lib.finding
+
+# METADATA
+# title: only files inside
+# custom: {code: outside}
+deny contains finding.refusal(rego.metadata.rule()) if {
+	some path in extracted.paths
+	not path.inside
+}
+"""
+
+
+def searched(path: str, inside: bool | None) -> dict[str, Any]:
+    found = {"extracted": {"paths": [{"argument": "query", "at": "/query", "path": path, "absolute": True, "inside": inside}]}}
+    return call(["analysts"], SEARCH, query=path) | (found if inside is not None else {})
+
+
+def test_a_set_hears_what_its_own_facts_declare(opa: str, tmp_path: Path) -> None:
+    wide, narrow = reading(tmp_path / "wide", roots=["/srv"]), reading(tmp_path / "narrow", roots=["/srv/a"])
+    documents = [searched("/srv/a/x", True), searched("/srv/b/x", True)]
+    refused = {("newly-denied", "servers/crm/inside outside"): 1}
+    assert dict(replay(opa, wide, narrow, documents).by_rule) == refused
+    assert dict(replay(opa, wide, narrow, documents, base=wide).by_rule) == refused
+    undeclared = reading(tmp_path / "undeclared")
+    assert kinds(replay(opa, wide, undeclared, [searched("/etc/passwd", False)])) == {"newly-allowed": 1}
+    newly = replay(opa, undeclared, wide, [searched("/etc/passwd", None), searched("/srv/a/x", None)])
+    assert dict(newly.by_rule) == refused
+
+
+def test_what_cannot_be_read_again_for_stand_ins_is_not_told(opa: str, tmp_path: Path) -> None:
+    wide, narrow = reading(tmp_path / "wide", roots=["/srv"]), reading(tmp_path / "narrow", roots=["/srv/a"])
+    document, marks = searched("/qrx/b/x", True), ["/arguments/query", "/extracted/paths/*/path"]
+    otherwise = replay(opa, wide, narrow, [document], stand_ins=marks, base=wide)
+    assert (kinds(otherwise), otherwise.unknown) == ({}, 1)
+    assert dict(otherwise.unknown_by_rule) == {"servers/crm/inside": 1, "org/extraction": 1}
+    same = replay(opa, wide, wide, [document], stand_ins=marks, base=wide)
+    assert (kinds(same), same.unknown) == ({}, 0)
 
 
 # --- nothing changed: nothing told -------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ from gateway.adapters.opa.place import private_folder
 from gateway.adapters.opa.snapshot import Source
 from gateway.errors import Undecided
 from gateway.lifecycle.asking import Asked, running
+from gateway.lifecycle.replay.declared import extractions
 from gateway.lifecycle.replay.dependence import Dependence
 from gateway.lifecycle.replay.traffic import Question
 from gateway.lifecycle.ruleset import Ruleset, ruleset
 from gateway.model import JsonObject
+from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
 
 TRIES = 3
@@ -33,6 +35,7 @@ class Policy:
     asked: Asked
     rules: Ruleset
     dependence: Dependence = field(repr=False)
+    extractions: Extractions = field(repr=False)
     _answers: dict[bytes, Verdict | Undecided] = field(default_factory=dict, repr=False)
 
     @property
@@ -74,6 +77,6 @@ async def policy(binary: str, source: Source) -> AsyncIterator[Policy]:
             lacking = "has no facts (mcp/facts), and without them nothing is decided: name a set that brings its own"
             raise PolicyRejected((Finding(str(source.folder), 0, lacking),))
         bundle = await compile.build(binary, copy, folder)
-        rules = await ruleset(binary, copy)
+        rules, declared = await ruleset(binary, copy), await asyncio.to_thread(extractions, copy)
         async with running(binary, bundle, folder, revision=copy.revision) as asked:
-            yield Policy(asked, rules, Dependence(rules))
+            yield Policy(asked, rules, Dependence(rules), declared)

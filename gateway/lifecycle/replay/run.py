@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gateway.lifecycle.replay.compare import Difference, Kind, Unknown
 from gateway.lifecycle.replay.policy import Policy
-from gateway.lifecycle.replay.sides import Sides
+from gateway.lifecycle.replay.sides import Sides, sides
 from gateway.lifecycle.replay.traffic import Question, Traffic
 
 AT_ONCE = 16  # questions under way, each on its own connection: OPA uses every core that it gets, and we another
@@ -74,19 +74,19 @@ async def replayed(
     """Compare on all questions. `base` None: with the recorded answers. Raises `Unanswered`."""
     report = Report(candidate.revision, base.revision if base is not None else "recorded")
     began_s = time.perf_counter()
-    waiting, sides = iter(traffic.questions), Sides(candidate, base)
+    waiting, both = iter(traffic.questions), sides(candidate, base)
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
-            group.create_task(_work(waiting, sides, report, progress))
+            group.create_task(_work(waiting, both, report, progress))
     report.evaluated = candidate.evaluated + (base.evaluated if base is not None else 0)
     report.duration_s = time.perf_counter() - began_s
     return report
 
 
-async def _work(waiting: Iterator[Question], sides: Sides, report: Report, progress: Callable[[int], None]) -> None:
+async def _work(waiting: Iterator[Question], both: Sides, report: Report, progress: Callable[[int], None]) -> None:
     for question in waiting:
-        if sides.base is None and question.answer is None and question.cause is None:
+        if both.base is None and question.answer is None and question.cause is None:
             report.without_answer += question.times
             continue
-        report.count(question, await sides.differences(question))
+        report.count(question, await both.differences(question))
         progress(report.asked)

@@ -3,6 +3,7 @@
 What both sets say in the same words is asked of one of them only, and two equal answers are no difference.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -10,17 +11,25 @@ import msgspec
 from gateway.errors import Undecided
 from gateway.lifecycle.replay import compare
 from gateway.lifecycle.replay.compare import Difference, Unknown
+from gateway.lifecycle.replay.declared import Put, put
 from gateway.lifecycle.replay.policy import Policy
 from gateway.lifecycle.replay.standing import Reading, Standing, hearing, read, standing
 from gateway.lifecycle.replay.traffic import Question
 from gateway.model import Decision, JsonObject
+from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
+
+
+def sides(candidate: Policy, base: Policy | None) -> "Sides":
+    sets = (candidate,) if base is None else (base, candidate)
+    return Sides(candidate, base, {each.revision: each.extractions for each in sets})
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
     candidate: Policy
     base: Policy | None  # None: what was recorded
+    declared: Mapping[str, Extractions]  # by the sets, under their revisions
     _alike: dict[frozenset[str], bool] = field(default_factory=dict, repr=False)
 
     async def differences(self, question: Question) -> list[Difference | Unknown]:
@@ -29,18 +38,26 @@ class Sides:
         Raises `Unanswered`.
         """
         document: JsonObject = msgspec.json.decode(question.document)["input"]
-        new = await self.candidate.judged(question, document)
+        then, now = self._put(question, document, self.base), self._put(question, document, self.candidate)
+        new = await self.candidate.judged(now.question, now.document)
         asked = None if self.base is None or _recorded_under(self.base, question) else self.base
         old: Verdict | Undecided | None = None  # nobody answered then
         if asked is not None:
-            old = new if self._same(asked, question.backends) else await asked.judged(question, document)
+            alike = self._same(asked, question.backends)
+            old = new if alike else await asked.judged(then.question, then.document)
         elif question.answer is not None:
             old = Verdict(question.answer, question.revision or "")
-        if not question.stand_ins and isinstance(old, Verdict) and isinstance(new, Verdict) and old.result == new.result:
+        if not now.question.stand_ins and not then.question.stand_ins and _equal(old, new):
             return []  # so it is with most: what is equal need not be read
-        how = Reading() if asked is None else _heard(question, asked)
-        before = standing(question, question.cause or "" if old is None else _said(question, old), how)
-        return compare.differences(question, before, self._after(question, new))
+        how = Reading() if asked is None else _heard(then.question, asked)
+        before = standing(then.question, question.cause or "" if old is None else _said(question, old), how)
+        return compare.differences(question, before, self._after(now.question, new))
+
+    def _put(self, question: Question, document: JsonObject, asked: Policy | None) -> Put:
+        """The question as a set hears it; as it was recorded, where that is what counts."""
+        if asked is None:
+            return Put(question, document)
+        return put(question, document, asked.extractions, self.declared)
 
     def _same(self, base: Policy, backends: frozenset[str]) -> bool:
         known = self._alike.get(backends)
@@ -69,6 +86,10 @@ class Sides:
 
 def _recorded_under(base: Policy, question: Question) -> bool:
     return question.answer is not None and question.revision == base.revision
+
+
+def _equal(old: Verdict | Undecided | None, new: Verdict | Undecided) -> bool:
+    return isinstance(old, Verdict) and isinstance(new, Verdict) and old.result == new.result
 
 
 def _said(question: Question, answer: Verdict | Undecided) -> Decision | str:
