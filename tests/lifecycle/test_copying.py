@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,17 @@ def test_settings_that_the_facts_have_count(root: Path) -> None:
     assert told.exit_code == 0, told.stderr
     assert "The facts have settings.sql_read_only already: they count." in told.stdout
     assert not (root / SETTINGS).exists()
+
+
+def test_a_repository_whose_facts_live_elsewhere_is_told_what_to_say_there(root: Path) -> None:
+    shutil.rmtree(root / "policies/mcp/facts")
+    told = invoked("new", "--from", "library:sql_read_only", str(root), "--json")
+    assert json.loads(told.stdout)["files"] == [*FILES[:2]]
+    said = {"settings": {"sql_read_only": yaml.safe_load((SHIPPED.library / SETTINGS).read_text())}}
+    assert yaml.safe_load(json.loads(told.stdout)["lines"]) == said
+    assert not (root / "policies/mcp/facts").exists()
+    shown = invoked("new", "--from", "library:read_only_unless_granted", str(root)).stdout
+    assert "The facts are not in this repository. Say in them, with your own settings:\n\nsettings:\n  read_only" in shown
 
 
 def test_a_repository_that_was_made_before_the_rule_gets_the_schema_of_its_settings(root: Path) -> None:

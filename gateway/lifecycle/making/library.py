@@ -38,6 +38,7 @@ class Copied:
     files: tuple[str, ...]
     settings: str  # the file with the settings of the library; "": it has none, or the facts had some
     schema_grew: bool  # the repository's schema of facts did not know these settings
+    lines: str = ""  # what to say in facts that live elsewhere, as YAML
 
 
 def offered() -> tuple[Offered, ...]:
@@ -58,6 +59,9 @@ def copy(root: Path, rule: str) -> Copied:
         told = f"{FACTS}/settings/{rule}/data.yaml"
         settings = told if told in files else ""
         grown = _grown_schema(root, rule) if settings else None
+        lines = ""
+        if settings and not (root / FACTS).is_dir():
+            lines, settings = _said(rule, files.pop(told).decode()), ""
         if grown is not None:
             files[SCHEMA] = grown
         for name, text in files.items():
@@ -65,7 +69,12 @@ def copy(root: Path, rule: str) -> Copied:
             (root / name).write_bytes(text)
     except OSError as error:
         raise NotMade(f"cannot be written: {error}") from error
-    return Copied(rule, tuple(files), settings, grown is not None)
+    return Copied(rule, tuple(files), settings, grown is not None, lines)
+
+
+def _said(rule: str, text: str) -> str:
+    """The settings as lines for facts of any file."""
+    return "\n".join(["settings:", f"  {rule}:", *(f"    {line}".rstrip() for line in text.splitlines())])
 
 
 def _files(root: Path, rule: str) -> dict[str, bytes]:

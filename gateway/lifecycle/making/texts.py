@@ -84,6 +84,9 @@ Who may see and do what through the gateway. A rule joins by existing: one file,
    it is right (`not _permitted`): what is absent must not pass.
 4. `mcp-gateway policy check` until all is fine; then a pull request.
 
+`mcp-gateway policy new --list` shows rules that come with the gateway, to be copied with `policy new --from library:RULE`.
+`mcp-gateway policy check --rule servers/crm/refunds` is the quick look at one rule between two edits.
+
 A gateway enforces this folder with `policy: {folder: policies, schemas: schemas, capabilities: capabilities.json}` in its
 settings; an edit is in force within a second.
 """
