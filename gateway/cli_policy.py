@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,7 @@ from gateway.adapters.opa.command import OpaUnusable
 from gateway.lifecycle import printing
 from gateway.lifecycle.check import examination, showing
 from gateway.lifecycle.check.report import Row
+from gateway.lifecycle.joined import joined
 from gateway.lifecycle.making import library
 from gateway.lifecycle.making import repository as making
 from gateway.lifecycle.making import rule as new_rule
@@ -136,6 +138,7 @@ def check_command(  # noqa: PLR0913, PLR0917 — an argument for each option
     ] = None,
     without: Annotated[list[str] | None, typer.Option("--without", help="leave this check out (may be repeated)")] = None,
     beside: Annotated[list[str] | None, typer.Option("--beside", help="a further folder of Rego that is in no bundle")] = None,
+    facts: Annotated[Path | None, typer.Option("--facts", help="a folder or a bundle: the facts, where they live apart")] = None,
     no_mutation: Annotated[bool, typer.Option("--no-mutation", help="as --without mutation: it takes the longest")] = False,
     mutation_s: Annotated[float, typer.Option("--mutation-budget", min=0, help="seconds for mutants that live long")] = 60.0,
     format: Annotated[
@@ -147,7 +150,7 @@ def check_command(  # noqa: PLR0913, PLR0917 — an argument for each option
 
     Format, types by the schemas, structure and facts, Regal with our own rules, tests and what they ask, full coverage,
     whether a test notices each condition of each rule (mutation), and that the bundle builds and its canaries hold. Where
-    GitHub runs it, findings are shown on their lines.
+    GitHub runs it, findings are shown on their lines. With --facts, everything is done as if these lay in mcp/facts.
 
     Example: mcp-gateway policy check . --format github
     Example: mcp-gateway policy check . --rule org/destructive
@@ -160,15 +163,16 @@ def check_command(  # noqa: PLR0913, PLR0917 — an argument for each option
         opa = required_opa()
         regal = program("regal")
         plan = examination.Plan(without=left_out, mutation_s=mutation_s, rule=rule)
-        rows = asyncio.run(examination.examined(checked, opa, regal, plan=plan, on_row=_progress))
+        with joined(checked, facts) if facts is not None else nullcontext(checked) as whole:
+            rows = asyncio.run(examination.examined(whole, opa, regal, plan=plan, on_row=_progress))
     except (NoRepository, OpaUnusable) as error:
         raise failed(str(error)) from error
     if as_json:
-        typer.echo(showing.as_json(rows, checked))
+        typer.echo(showing.as_json(rows, whole))
     else:
         if (format or ("github" if os.environ.get("GITHUB_ACTIONS") == "true" else "table")) == "github":
-            showing.show_annotations(rows, checked)
-        showing.show_table(rows, checked)
+            showing.show_annotations(rows, whole)
+        showing.show_table(rows, whole)
     if not all(each.fine for each in rows):
         raise typer.Exit(1)
 
