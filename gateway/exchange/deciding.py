@@ -125,7 +125,7 @@ async def _decided(
         if read.waiting:
             if told.phase == "request" and (unseen := await _unseen(ports, draft, told)) is not None:
                 return unseen
-            read = await completed(ports, read, arguments)
+            read = await completed(ports, target, read, arguments)
             told = asked(read)
         decision = await ask(ports, draft, told)
         if decision.revision == read.revision:

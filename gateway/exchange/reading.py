@@ -31,15 +31,22 @@ def argument_facts(ports: Ports, target: Target, arguments: JsonObject) -> Argum
     declared = extractions.of(target.resource)
     if not declared:
         return ArgumentFacts(valid, unknown, None, extractions.revision)
-    if is_slow(declared, arguments):
+    told = _told(target, arguments)
+    if is_slow(declared, told):
         return ArgumentFacts(valid, unknown, None, extractions.revision, waiting=declared)
-    return ArgumentFacts(valid, unknown, extracted(declared, arguments), extractions.revision)
+    return ArgumentFacts(valid, unknown, extracted(declared, told), extractions.revision)
 
 
-async def completed(ports: Ports, read: ArgumentFacts, arguments: JsonObject) -> ArgumentFacts:
+async def completed(ports: Ports, target: Target, read: ArgumentFacts, arguments: JsonObject) -> ArgumentFacts:
     """With what takes long, read off the event loop and a few at a time, or they would hold up everybody else."""
     async with ports.reading_turns:
-        return replace(read, extracted=await asyncio.to_thread(extracted, read.waiting, arguments), waiting=())
+        found = await asyncio.to_thread(extracted, read.waiting, _told(target, arguments))
+        return replace(read, extracted=found, waiting=())
+
+
+def _told(target: Target, arguments: JsonObject) -> JsonObject:
+    """What declarations are about: the arguments, and of a resource its URI."""
+    return {"uri": target.resource.uri} if target.resource.type == "resource" else arguments
 
 
 def _valid(ports: Ports, target: Target, arguments: JsonObject) -> bool:

@@ -6,15 +6,15 @@ Checked as OPA will see them, all files merged under `data.mcp.facts`; every fin
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from referencing import Registry
 
-from gateway.model import Json, JsonObject
-from gateway.policy.extract import problems
+from gateway.model import ItemType, Json, JsonObject
+from gateway.policy.extract import DECLARING, problems
 from gateway.policy.structure import LOADER, Finding, check_yaml
 
 ROOT = "mcp/facts/"
@@ -283,20 +283,20 @@ def _waived(waivers: Json) -> Iterator[tuple[Key, str]]:
 def _extracts(merged: JsonObject, places: Places) -> Iterator[Finding]:
     """A declaration that cannot be carried out would leave arguments unread."""
     for path, said in _declared(merged):
-        for problem in problems(str(path[-1]), said):
+        for problem in problems(str(path[-1]), said, cast(ItemType, path[2])):
             file, line = standing(places, path)
             yield Finding(file, line, f"{_said(path)} {problem}")
 
 
 def _declared(merged: JsonObject) -> Iterator[tuple[tuple[Key, ...], Json]]:
-    """Every `items.<backend>.tool.<name>.extract.<argument>`; other shapes are the schema's to refuse."""
+    """Every `items.<backend>.<type>.<name>.extract.<argument>`; other shapes are the schema's to refuse."""
     levels: list[tuple[tuple[Key, ...], Json]] = [((), merged)]
-    for name in ("items", None, "tool", None, "extract", None):
+    for names in (("items",), None, DECLARING, None, ("extract",), None):
         levels = [
             ((*path, key), said)
             for path, value in levels
             if isinstance(value, dict)
             for key, said in value.items()
-            if name is None or key == name
+            if names is None or key in names
         ]
     yield from levels

@@ -37,6 +37,13 @@ def question(persona: Persona, items: Sequence[Resource], phase: Phase, time_ns:
     return given
 
 
+def _place(resource: JsonObject) -> tuple[Json, Json, Json]:
+    """Where the facts declare what is read in a call of this item."""
+    if resource.get("type") == "resource":
+        return resource.get("backend"), "resource_template", resource.get("template")
+    return resource.get("backend"), resource.get("type"), resource.get("name")
+
+
 async def open_parts(policy: Opened, given: JsonObject) -> tuple[str, ...]:
     """What is not known of a call: with what the gateway reads in its arguments, where the facts declare something to read."""
     resources = given["resources"]
@@ -44,6 +51,6 @@ async def open_parts(policy: Opened, given: JsonObject) -> tuple[str, ...]:
     if not isinstance(resource, dict):
         return OF_THE_CALL
     known: Json = await policy.value("mcp/facts/items")
-    for name in (resource.get("backend"), resource.get("type"), resource.get("name", resource.get("uri"))):
+    for name in _place(resource):
         known = known.get(name) if isinstance(known, dict) and isinstance(name, str) else None
     return (*OF_THE_CALL, "input.extracted") if isinstance(known, dict) and known.get("extract") else OF_THE_CALL

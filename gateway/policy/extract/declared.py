@@ -1,6 +1,8 @@
 """Which arguments hold what, as a backend's owner says in the facts. The declarations belong to one policy set.
 
-`items.<backend>.tool.<name>.extract: {<argument>: {kind: …}}`; an argument is a name, or a JSON pointer (`/files/*/path`).
+`items.<backend>.<tool or prompt>.<name>.extract: {<argument>: {kind: …}}`; an argument is a name, or a JSON pointer
+(`/files/*/path`). A resource has no arguments but its URI: `items.<backend>.resource_template.<template>.extract.uri` is about
+every URI that is read as one of this template. URIs are read whole: RFC 6570 does not say how one is taken apart into variables.
 """
 
 import re
@@ -8,12 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
-from gateway.model import Json, Resource
+from gateway.model import ItemType, Json, Resource
 from gateway.policy.extract.paths import is_root
 from gateway.policy.extract.sql import DIALECTS
 
 Kind = Literal["path", "sql", "url", "address"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+DECLARING: tuple[ItemType, ...] = ("tool", "prompt", "resource_template")  # whose facts may declare something
+URI = "uri"  # what is declared for a template
+OF_URIS: tuple[Kind, ...] = ("path", "url")
 ANY = "*"
 ESCAPES = re.compile(r"~(?![01])")
 
@@ -30,46 +35,52 @@ class Declared:
     roots: tuple[str, ...] = ()  # path: the folders that count
     base: str | None = None  # path: where relative ones begin; None: nobody knows
     dialect: str = ""  # sql
+    of_uri: bool = False  # path: of the URI that it is in
 
 
 @dataclass(frozen=True, slots=True)
 class Extractions:
-    """All declarations of one policy set, by backend and tool, and the revision of that set; None: none is in force."""
+    """All declarations of one policy set, by backend, type and name, and the revision of that set; None: none is in force."""
 
     revision: str | None = None
-    by_tool: Mapping[tuple[str, str], tuple[Declared, ...]] = field(default_factory=dict)
+    by_item: Mapping[tuple[str, ItemType, str], tuple[Declared, ...]] = field(default_factory=dict)
 
     def of(self, resource: Resource) -> tuple[Declared, ...]:
-        """What is declared for this item; empty: nothing."""
-        if not self.by_tool or resource.type != "tool" or resource.backend is None or resource.name is None:
+        """What is declared for a call of this item; empty: nothing."""
+        if not self.by_item or resource.backend is None:
             return ()
-        return self.by_tool.get((resource.backend, resource.name), ())
+        if resource.type == "resource":
+            return self.by_item.get((resource.backend, "resource_template", resource.template or ""), ())
+        if resource.type == "resource_template":  # a completion: there is no URI yet
+            return ()
+        return self.by_item.get((resource.backend, resource.type, resource.name or ""), ())
 
 
 def declarations(facts: Json, revision: str) -> Extractions:
     """The declarations in checked facts. Raises `ValueError` for facts that were not checked."""
-    found: dict[tuple[str, str], tuple[Declared, ...]] = {}
-    for (backend, tool), extract in _extracts(facts):
+    found: dict[tuple[str, ItemType, str], tuple[Declared, ...]] = {}
+    for (backend, type, name), extract in _extracts(facts):
         for argument, said in extract.items():
-            wrong = problems(argument, said)
+            wrong = problems(argument, said, type)
             if wrong:
-                raise ValueError(f"items.{backend}.tool.{tool}.extract.{argument}: {wrong[0]}")
+                raise ValueError(f"items.{backend}.{type}.{name}.extract.{argument}: {wrong[0]}")
         if extract:
-            found[backend, tool] = tuple(_declared(argument, said) for argument, said in extract.items())
+            found[backend, type, name] = tuple(_declared(argument, said, type) for argument, said in extract.items())
     return Extractions(revision, found)
 
 
-def _extracts(facts: Json) -> Iterator[tuple[tuple[str, str], dict[str, Json]]]:
+def _extracts(facts: Json) -> Iterator[tuple[tuple[str, ItemType, str], dict[str, Json]]]:
     items = facts.get("items") if isinstance(facts, dict) else None
     for backend, types in items.items() if isinstance(items, dict) else ():
-        tools = types.get("tool") if isinstance(types, dict) else None
-        for tool, said in tools.items() if isinstance(tools, dict) else ():
-            extract = said.get("extract") if isinstance(said, dict) else None
-            if isinstance(extract, dict):
-                yield (backend, tool), extract
+        for type in DECLARING:
+            named = types.get(type) if isinstance(types, dict) else None
+            for name, said in named.items() if isinstance(named, dict) else ():
+                extract = said.get("extract") if isinstance(said, dict) else None
+                if isinstance(extract, dict):
+                    yield (backend, type, name), extract
 
 
-def _declared(argument: str, said: Json) -> Declared:
+def _declared(argument: str, said: Json, type: ItemType) -> Declared:
     assert isinstance(said, dict)
     kind, roots, base = said["kind"], said.get("roots"), said.get("base")
     assert kind in KINDS
@@ -80,6 +91,7 @@ def _declared(argument: str, said: Json) -> Declared:
         roots=tuple(str(root) for root in roots) if isinstance(roots, list) else (),
         base=base if isinstance(base, str) else None,
         dialect=str(said.get("dialect", "")),
+        of_uri=type == "resource_template",
     )
 
 
@@ -89,12 +101,14 @@ def _tokens(argument: str) -> tuple[Token, ...]:
     return tuple(raw.replace("~1", "/").replace("~0", "~") for raw in argument.split("/")[1:])
 
 
-def problems(argument: str, said: Json) -> tuple[str, ...]:
+def problems(argument: str, said: Json, type: ItemType = "tool") -> tuple[str, ...]:
     """What is wrong with one declaration, beyond its shape (which the schema of the facts says)."""
     if not isinstance(said, dict) or said.get("kind") not in KINDS:
         return (f"has no kind; there are {', '.join(KINDS)}",)
     kind = said["kind"]
     found = []
+    if type == "resource_template" and (argument != URI or kind not in OF_URIS):
+        found.append(f"is for a template: all that is read there is {URI!r}, as one of the kinds {', '.join(OF_URIS)}")
     if argument.startswith("/") and ESCAPES.search(argument):
         found.append("is a JSON pointer with a '~' that is neither '~0' nor '~1'")
     if "**" in _tokens(argument):

@@ -12,7 +12,7 @@ from gateway.policy.extract.declared import ANY, Declared, Kind
 from gateway.policy.extract.paths import path
 from gateway.policy.extract.sql import sql
 from gateway.policy.extract.unreadable import Unreadable
-from gateway.policy.extract.urls import url
+from gateway.policy.extract.urls import path_of, url
 
 MAX_TEXTS = 256  # of one declaration
 MAX_CHARS = 65_536  # of all of them
@@ -62,7 +62,7 @@ def _unreadable(one: Declared, at: str, why: str) -> JsonObject:
 def _read(one: Declared, text: str) -> Iterator[JsonObject]:
     match one.kind:
         case "path":
-            yield path(text, one.roots, one.base)
+            yield path(path_of(text) if one.of_uri else text, one.roots, one.base)
         case "sql":
             yield sql(text, one.dialect)
         case "url":

@@ -50,6 +50,16 @@ def url(text: str) -> JsonObject:
     return said
 
 
+def path_of(text: str) -> str:
+    """The path of a URI that names a file (`file:///srv/data/a`), for `paths` to read. Raises `Unreadable`."""
+    said = url(text)
+    if said.get("host") is not None or "path" not in said:
+        raise Unreadable("its path is not on a machine of its own: it has a host, or nothing but words after its scheme")
+    if "?" in text or "#" in text:
+        raise Unreadable("it has a '?' or '#', which some read as part of the path")
+    return str(said["path"])
+
+
 def _parts(rest: str) -> tuple[str, str]:
     end = next((position for position, char in enumerate(rest) if char in "/?#"), len(rest))
     return rest[:end], rest[end:]

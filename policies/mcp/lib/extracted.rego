@@ -54,7 +54,13 @@ default _extracted := {}
 
 _extracted := input.extracted
 
-_declared := data.mcp.facts.items[resource.backend].tool[resource.name].extract if {
+_declared := data.mcp.facts.items[resource.backend][resource.type][resource.name].extract if {
 	resource := input.resources[0]
-	resource.type == "tool"
+	resource.type in {"tool", "prompt"}
+}
+
+# Of a resource the URI, as the template that it matches has it.
+_declared := data.mcp.facts.items[resource.backend].resource_template[resource.template].extract if {
+	resource := input.resources[0]
+	resource.type == "resource"
 }

@@ -3,10 +3,14 @@ package mcp.lib.extracted_test
 import data.mcp.asking_test as asking
 import data.mcp.lib.extracted
 
-_facts := {"items": {"files": {"tool": {
-	"read": {"extract": {"path": {"kind": "path", "roots": ["/srv"]}, "from": {"kind": "url"}}},
-	"stat": {"labels": ["safe"]},
-}}}}
+_facts := {"items": {"files": {
+	"tool": {
+		"read": {"extract": {"path": {"kind": "path", "roots": ["/srv"]}, "from": {"kind": "url"}}},
+		"stat": {"labels": ["safe"]},
+	},
+	"prompt": {"review": {"extract": {"file": {"kind": "path", "roots": ["/srv"]}}}},
+	"resource_template": {"file:///{+path}": {"extract": {"uri": {"kind": "path", "roots": ["/srv"]}}}},
+}}}
 
 _path := {"argument": "path", "at": "/path", "path": "/srv/a", "absolute": true, "inside": true, "root": "/srv"}
 
@@ -58,9 +62,36 @@ test_a_gateway_that_looked_into_nothing_is_told_for_each_argument if {
 	{each.argument | some each in told} == {"from", "path"}
 }
 
-test_only_tools_are_declared if {
-	asked := object.union(asking.call([], "files", "read", {}), {"resources": [asking.item("files", "prompt", "read")]})
-	extracted.unreadable == set() with input as asked with data.mcp.facts as _facts
+test_declarations_are_of_a_tool_a_prompt_or_the_template_of_a_resource[name] if {
+	some name, tc in {
+		"a prompt": {"resource": asking.item("files", "prompt", "review"), "unread": {"file"}},
+		"a prompt with a tool's name": {"resource": asking.item("files", "prompt", "read"), "unread": set()},
+		"a resource of the template": {
+			"resource": {
+				"type": "resource",
+				"backend": "files",
+				"uri": "file:///a",
+				"listed": false,
+				"template": "file:///{+path}",
+			},
+			"unread": {"uri"},
+		},
+		"a resource of another": {
+			"resource": {"type": "resource", "backend": "files", "uri": "file:///a", "listed": false, "template": "file:///{a}"},
+			"unread": set(),
+		},
+		"a resource of none": {
+			"resource": {"type": "resource", "backend": "files", "uri": "file:///a", "listed": false},
+			"unread": set(),
+		},
+		"the template itself, to be completed": {
+			"resource": {"type": "resource_template", "backend": "files", "template": "file:///{+path}", "listed": true},
+			"unread": set(),
+		},
+	}
+	asked := object.union(asking.call([], "files", "read", {}), {"resources": [tc.resource]})
+	told := extracted.unreadable with input as asked with data.mcp.facts as _facts
+	{each.argument | some each in told} == tc.unread
 }
 
 test_only_selects[name] if {

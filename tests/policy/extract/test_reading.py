@@ -64,6 +64,101 @@ def test_a_pointer_leads_through_objects_and_lists() -> None:
     }
 
 
+def test_a_prompt_declares_as_a_tool_does_and_its_own() -> None:
+    said: JsonObject = {"items": {"b": {"prompt": {"t": {"extract": {"path": PATH}}}, "tool": {"t": {"extract": {"url": URL}}}}}}
+    of = declarations(said, "r1").of
+    assert [one.argument for one in of(Resource("prompt", "t", backend="b", name="t"))] == ["path"]
+    assert [one.argument for one in of(Resource("tool", "t", backend="b", name="t"))] == ["url"]
+    assert of(Resource("prompt", "u", backend="b", name="u")) == ()
+
+
+def of_template(kind: JsonObject, resource: Resource) -> tuple[Declared, ...]:
+    said: JsonObject = {"items": {"b": {"resource_template": {"file:///{+path}": {"extract": {"uri": kind}}}}}}
+    return declarations(said, "r1").of(resource)
+
+
+def read_as(kind: JsonObject, uri: str) -> JsonObject:
+    declared = of_template(kind, Resource("resource", uri, backend="b", uri=uri, template="file:///{+path}"))
+    said = extracted(declared, {"uri": uri})
+    Draft202012Validator(EXTRACTED).validate(said)
+    return said
+
+
+def test_a_template_declares_for_the_uris_that_match_it_and_for_no_others() -> None:
+    uri = "file:///srv/a"
+    template = "file:///{+path}"
+    assert of_template(PATH, Resource("resource", uri, backend="b", uri=uri, template=template)) != ()
+    for other in (
+        Resource("resource", uri, backend="b", uri=uri),
+        Resource("resource", uri, backend="b", uri=uri, template="file:///{name}"),
+        Resource("resource", uri, backend="c", uri=uri, template=template),
+        Resource("resource_template", template, backend="b", template=template),
+        Resource("tool", template, backend="b", name=template),
+    ):
+        assert of_template(PATH, other) == ()
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "within"),
+    [
+        ("file:///srv/a", "/srv/a", True),
+        ("file:///srv/../etc/passwd", "/etc/passwd", False),
+        ("file:///srv/%2e%2e/etc/passwd", "/srv/%2e%2e/etc/passwd", False),
+        ("file:///srv/..%2fetc/passwd", "/srv/..%2fetc/passwd", False),
+        ("file:///srv/%252e%252e/x", "/srv/%252e%252e/x", False),
+    ],
+)
+def test_the_path_of_a_uri_is_inside_only_if_every_reading_is(uri: str, path: str, within: bool) -> None:
+    entry: JsonObject = {"argument": "uri", "at": "/uri", "path": path, "absolute": True, "inside": within}
+    assert read_as(PATH, uri) == {"paths": [{**entry, "root": "/srv"} if within else entry]}
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("file://host/srv/a", "has a host"),
+        ("file://localhost/srv/a", "has a host"),
+        ("repo://srv/a", "has a host"),
+        ("urn:srv:a", "nothing but words"),
+        ("file:/srv/a", "no '//'"),
+        ("file:///srv/a?b", "'?' or '#'"),
+        ("file:///srv/a#b", "'?' or '#'"),
+        ("file:///srv\\a", "backslash"),
+        ("/srv/a", "no scheme"),
+    ],
+)
+def test_a_uri_whose_path_two_would_read_differently_is_unreadable(uri: str, why: str) -> None:
+    (entry,) = read_as(PATH, uri)["paths"]  # type: ignore[misc]
+    assert isinstance(entry, dict)
+    assert why in str(entry.pop("why"))
+    assert entry == {"argument": "uri", "at": "/uri", "unreadable": True}
+
+
+def test_a_uri_is_read_as_a_url() -> None:
+    (entry,) = read_as(URL, "repo://Example.com/a")["urls"]  # type: ignore[misc]
+    assert isinstance(entry, dict)
+    assert (entry["argument"], entry["at"], entry["scheme"], entry["host"]) == ("uri", "/uri", "repo", "example.com")
+
+
+@pytest.mark.parametrize(("argument", "said"), [("path", PATH), ("/uri", PATH), ("uri", {"kind": "address"})])
+def test_of_a_template_nothing_but_its_uri_as_a_path_or_url_is_declared(argument: str, said: JsonObject) -> None:
+    message = "is for a template: all that is read there is 'uri', as one of the kinds path, url"
+    assert problems(argument, said, "resource_template") == (message,)
+    text = json.dumps({"version": 1, "items": {"b": {"resource_template": {"x://{y}": {"extract": {argument: said}}}}}})
+    assert any("resource_template.x://{y}.extract" in each.message for each in facts({FILE: text}, FACTS))
+
+
+@pytest.mark.parametrize("type", ["prompt", "tool"])
+def test_facts_of_tools_and_prompts_declare_alike(type: str) -> None:
+    def told(extract: JsonObject) -> tuple[Finding, ...]:
+        return facts({FILE: json.dumps({"version": 1, "items": {"b": {type: {"t": {"extract": extract}}}}})}, FACTS)
+
+    assert told({"path": PATH, "q": {"kind": "sql", "dialect": "postgres"}}) == ()
+    assert [each.message for each in told({"path": {"kind": "path"}})] == [
+        f"items.b.{type}.t.extract.path has no roots: the folders that paths may lie in"
+    ]
+
+
 def test_what_is_absent_or_null_is_not_there_and_its_list_is_empty() -> None:
     assert found({"path": PATH, "url": URL}, {"path": None}) == {"paths": [], "urls": []}
 
@@ -95,7 +190,7 @@ def test_one_unclear_recipient_makes_the_whole_text_unreadable() -> None:
 def test_only_a_declared_tool_is_looked_into() -> None:
     said: JsonObject = {"items": {"b": {"tool": {"t": {"extract": {"u": URL}}, "bare": {"extract": {}}}, "prompt": {"t": {}}}}}
     told = declarations(said, "r1")
-    assert told == Extractions("r1", {("b", "t"): (Declared("u", ("u",), "url"),)})
+    assert told == Extractions("r1", {("b", "tool", "t"): (Declared("u", ("u",), "url"),)})
     assert told.of(Resource("prompt", "t", backend="b", name="t")) == ()
     assert told.of(Resource("tool", "t", backend="c", name="t")) == ()
     assert told.of(Resource("tool", "t")) == ()
