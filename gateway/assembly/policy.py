@@ -180,4 +180,4 @@ def opa_binary(settings: Settings) -> str:
     found = shutil.which(named)
     if found is None:
         raise SettingsError(f"opa.binary: no program {named!r}; install OPA, name its path here, or ask a sidecar with opa.url")
-    return found
+    return str(Path(found).absolute())  # it is run in other folders than this one

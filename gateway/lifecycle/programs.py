@@ -1,4 +1,7 @@
-"""Where `opa` and `regal` are: the environment says it, PATH has it, or a source tree has built it."""
+"""Where `opa` and `regal` are: the environment says it, PATH has it, or a source tree has built it.
+
+A path is made absolute, since checks run them in folders of their own.
+"""
 
 import os
 import shutil
@@ -9,9 +12,8 @@ _BUILT = Path(__file__).resolve().parents[2] / ".tools"  # where tools/binaries.
 
 def program(name: str) -> str | None:
     """The path of the program; None: there is none. What the environment names and is not there, is not looked for elsewhere."""
-    if named := os.environ.get(name.upper()):
-        return shutil.which(named)
-    if found := shutil.which(name):
-        return found
-    built = sorted(_BUILT.glob(f"{name}-*/{name}"))
+    named = os.environ.get(name.upper())
+    if found := shutil.which(named or name):
+        return str(Path(found).absolute())
+    built = sorted(_BUILT.glob(f"{name}-*/{name}")) if not named else []
     return str(built[-1]) if built else None

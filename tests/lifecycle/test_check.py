@@ -161,6 +161,16 @@ def test_what_is_no_repository_or_no_check_is_told_so(tmp_path: Path) -> None:
     assert invoked("check", "--without", "regal", OPA="/nowhere/opa").exit_code == 2
 
 
+def test_an_opa_that_cannot_be_run_is_told_in_one_line(root: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "opa"
+    broken.write_text("no program")
+    broken.chmod(0o755)
+    told = invoked("check", str(root), "--without", "regal", OPA=str(broken))
+    assert (told.exit_code, told.stdout) == (2, "")
+    (said,) = [line for line in told.stderr.splitlines() if not line.startswith(("types:", "conventions:", "structure:"))]
+    assert said.startswith(f"cannot run {broken}: ")
+
+
 def test_where_types_do_not_hold_the_same_is_not_told_twice(root: Path) -> None:
     replaced(root / CHANGES, "package mcp.servers.crm.changes\n", "package mcp.servers.crm.changes\n\nallow contains\n")
     told = json.loads(invoked("check", str(root), "--json", "--without", "regal").stdout)["checks"]

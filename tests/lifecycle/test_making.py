@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,21 @@ def test_a_repository_as_it_is_made_passes_every_check(tmp_path: Path) -> None:
     )
     servers = {path.name for path in (root / "policies/mcp/servers").iterdir()}
     assert servers == {"canary", "crm"}
-    rows = asyncio.run(examined(repository(root), find("opa"), find("regal")))
-    assert {each.check: (each.state, each.findings) for each in rows} == {each.check: ("ok", ()) for each in rows}
-    assert {each.check for each in rows} == NAMES
+    github = yaml.safe_load((root / ".github/workflows/policy.yml").read_text())["jobs"]["check"]["steps"][-1]
+    done = in_the_workflow(root, f"{github['run']} --json", github["env"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(done.stdout)["checks"]
+    assert {each["check"]: (each["state"], each["findings"]) for each in rows} == {each: ("ok", []) for each in NAMES}
+
+
+def in_the_workflow(root: Path, command: str, said: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A command of the generated workflow with what the workflow says, where `ci/tools.sh` brings the tools."""
+    (root / ".tools/python").mkdir(parents=True)
+    (root / ".tools/python/bin").symlink_to(Path(sys.executable).parent)
+    for name in ("opa", "regal"):
+        (root / ".tools" / name).symlink_to(find(name))
+    around = {"PATH": os.environ["PATH"], "HOME": str(root), "GITHUB_ACTIONS": "true", **said}
+    return subprocess.run(["sh", "-c", command], cwd=root, env=around, capture_output=True, text=True, timeout=180, check=False)
 
 
 def test_a_folder_with_something_in_it_is_left_as_it_is(tmp_path: Path) -> None:

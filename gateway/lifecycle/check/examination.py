@@ -69,11 +69,19 @@ async def examined(
         except PolicyRejected as error:
             return (row("structure", Outcome(tuple(steps.in_policies(each) for each in error.findings)), 0.0),)
         examination = _Examination(Bench(repository, opa, regal, copy, folder, focus), on_row)
+        unusable: BaseExceptionGroup[OpaUnusable] | None = None
         try:
             await examination.whole(plan)
-        except* OpaUnusable as errors:
-            raise errors.exceptions[0] from errors
+        except* OpaUnusable as errors:  # what is raised in here would be a group again
+            unusable = errors
+        if unusable is not None:
+            raise _first(unusable)
         return tuple(examination.rows[each] for each in SHOWN if each in examination.rows)
+
+
+def _first(group: BaseExceptionGroup[OpaUnusable]) -> OpaUnusable:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 @dataclass(slots=True)
