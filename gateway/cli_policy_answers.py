@@ -112,7 +112,7 @@ async def _explained(opa: str, policies: Path, schemas: Path | None, asked: _Ask
 
 def _show(policy: Opened, told: Explanation | None, before: Recorded | None, notes: tuple[str, ...], folder: str) -> None:
     if before is not None:
-        typer.echo("\n".join(showing.recorded_lines(before, policy.rules, folder, policy.revision)))
+        typer.echo("\n".join(showing.recorded_lines(before, policy.rules, folder, policy.revision, again=told)))
     if told is not None:
         typer.echo("\n".join(showing.lines(told, folder)))
     for note in notes:

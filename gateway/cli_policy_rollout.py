@@ -99,7 +99,7 @@ def _placed(found: Finding, *, apart: bool) -> str:
 def _line(made: Packed, output: Path, signer: Signer | None) -> str:
     when = datetime.fromtimestamp(signer.signed_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if signer else ""
     by = f"signed by {signer.id} at {when}" if signer else "not signed"
-    return printing.plain(f"{output}: revision {made.revision}, {made.files} files, {len(made.content)} bytes, {by}")
+    return printing.plain(f"{output}: revision {made.revision}\n{made.files} files, {len(made.content):,} bytes, {by}")
 
 
 def _json(made: Packed, output: Path, signer: Signer | None) -> str:

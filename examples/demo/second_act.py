@@ -191,4 +191,4 @@ def _called(shown: Terminal, running: Stack, *, refused: bool) -> Answered:
 
 
 def _revision(said: str) -> str:
-    return said.split(" revision ")[1].partition(",")[0]
+    return said.partition(" revision ")[2].split(maxsplit=1)[0]

@@ -62,6 +62,8 @@ class Terminal:
         )
         for line in ran.stdout.splitlines():
             self._console.print(Text(line.rstrip().expandtabs(TAB), style=_style(line)), soft_wrap=True)
+        if ran.returncode:
+            self.note(f"(exit code {ran.returncode})", "dim")
         if ran.returncode != code:
             raise NotAsTold(f"exit code {ran.returncode} instead of {code}: {shlex.join(command)}\n{ran.stderr.strip()}")
         flat = " ".join(ran.stdout.split())

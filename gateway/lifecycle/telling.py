@@ -25,7 +25,8 @@ class Example:
         )
 
     def sentence(self) -> str:
-        return f"{self.subject}, {self.method} {self.item} [{when(self.time_ns)} {self.decision_id}]"
+        """In two lines that are set in below their heading: who did what, and where the audit has it."""
+        return f"\n    {self.subject}, {self.method} {self.item}\n    {when(self.time_ns)} decision {self.decision_id}"
 
     def members(self) -> JsonObject:
         return {

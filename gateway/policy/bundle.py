@@ -22,6 +22,7 @@ MAX_BYTES = 128 * 1024 * 1024  # unpacked: a gzip may hold a thousand times its 
 MAX_FILES = 10_000
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
+_HASH = re.compile(r"[0-9a-f]{16}")  # as much of a digest as a revision holds
 _REVISION = re.compile(r"[A-Za-z0-9_.+:@/\-]{1,128}")
 
 
@@ -84,6 +85,17 @@ def revision(label: str | None, contents: str) -> str:
     if not label or label == contents or label.endswith(f".{contents}"):
         return label or contents
     return f"{label}.{contents}"
+
+
+def same_contents(one: str | None, other: str | None) -> bool:
+    """Whether two revisions are of one set, whatever it was labelled: a folder's is the bare hash, a bundle's ends with it."""
+    return one == other or (_hash(one) is not None and _hash(one) == _hash(other))
+
+
+def _hash(said: str | None) -> str | None:
+    """None where there is none, as in a revision that a sidecar's own bundle brought."""
+    end = (said or "").rpartition(".")[2]
+    return end if _HASH.fullmatch(end) else None
 
 
 def _entries(whole: bytes) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.demo.terminal import NotAsTold, Terminal
+from examples.demo.terminal import WIDTH, NotAsTold, Terminal
 from tests.flows.running import ROOT
 from tools.binaries import find
 
@@ -30,6 +30,8 @@ def test_a_change_is_previewed_shadowed_rolled_out_explained_and_rolled_back(tmp
         "Why?",
         "Back",
     ]
+    assert [line for line in ran.stdout.splitlines() if len(line) > WIDTH] == []
+    assert "cannot be told" not in ran.stdout  # the live set is what the traffic was recorded under, whatever its label
     assert list(tmp_path.iterdir()) == []
     assert _naming(tmp_path) == []
 

@@ -89,7 +89,7 @@ def test_the_report_tells_of_the_newest_candidate_by_rule_with_examples(tmp_path
     assert ["newly-shown", "(nobody", "grants", "or", "refuses", "it)", "1"] in rows
     assert "candidate new, compared with live: 99 decisions, 3 different" in shown
     assert "1 were not compared for lack of room, 2 since the candidate did not answer in time" in shown
-    assert "ben (https://id.example.com), tools/call crm__delete [" in shown and "d-newly-denied]" in shown
+    assert "    ben (https://id.example.com), tools/call crm__delete\n" in shown and "decision d-newly-denied\n" in shown
     assert "newly-allowed" not in shown  # that was another candidate
 
 
@@ -146,7 +146,7 @@ def test_observe_tells_what_each_rule_would_have_done_and_how_it_is_switched_on(
     assert ["org/kept", "would", "owe", "all", "1", "1", "1"] in rows
     assert "  rules: {org/destructive: {enforcement: enforce}}" in shown
     assert "1 exchanges whose observations were too large" in shown
-    assert '"not you": ada (https://id.example.com), tools/call crm__delete [' in shown
+    assert '"not you":\n    ada (https://id.example.com), tools/call crm__delete\n' in shown
 
 
 def test_observe_tells_of_one_rule_and_for_a_machine(tmp_path: Path) -> None:

@@ -216,3 +216,20 @@ def test_keys_that_are_not_fit_are_named_without_repeating_them() -> None:
     with pytest.raises(BadKey, match=r"^holds no private key in PEM without a password$"):
         private_key(pem(CURVE))
     assert private_key(private).public_key().public_numbers() == CURVE.public_key().public_numbers()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("8b570794e9fbd789", "8b570794e9fbd789", True),
+        ("v1.8b570794e9fbd789", "8b570794e9fbd789", True),
+        ("v1.8b570794e9fbd789", "v2.8b570794e9fbd789", True),
+        ("v1.8b570794e9fbd789", "v1.8b570794e9fbd78a", False),
+        ("1.2", "2.2", False),  # a sidecar's own bundle may be called anything
+        ("1.2", "1.2", True),
+        (None, "", False),
+        (None, "v1.8b570794e9fbd789", False),
+    ],
+)
+def test_a_set_is_the_same_whatever_it_was_labelled(one: str | None, other: str | None, same: bool) -> None:
+    assert bundle.same_contents(one, other) == bundle.same_contents(other, one) == same

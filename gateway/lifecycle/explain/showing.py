@@ -1,5 +1,6 @@
 """An explanation on one screen: the answer, who said so and where, what would change it, the duties; the weightiest first."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from gateway.lifecycle.conditions.rules import Rules
@@ -7,8 +8,10 @@ from gateway.lifecycle.explain.answer import Explanation, Said
 from gateway.lifecycle.explain.question import Recorded
 from gateway.lifecycle.printing import plain
 from gateway.model import Json, JsonObject
+from gateway.policy.bundle import same_contents
 
 MAX_OF_A_KIND = 4
+LINE = 84  # characters beside the label: a hundred in all
 LABELS = {
     "refused": "refused",
     "withheld": "withheld",
@@ -17,6 +20,7 @@ LABELS = {
     "waived": "waived",
     "observed": "observes",
 }
+_SPEAKING = frozenset({"refused", "hid", "granted"})  # what a record names, too
 
 
 def lines(told: Explanation, folder: str) -> list[str]:
@@ -39,21 +43,15 @@ def lines(told: Explanation, folder: str) -> list[str]:
     return [plain(line) for line in shown]
 
 
-def recorded_lines(told: Recorded, rules: Rules, folder: str, revision: str) -> list[str]:
-    """What the audit says of it; it stands before what the policies answer now."""
+def recorded_lines(told: Recorded, rules: Rules, folder: str, revision: str, *, again: Explanation | None = None) -> list[str]:
+    """What the audit says of it; it stands before what the policies answer now (`again`), and does not say the same twice."""
     record = told.record
     shown = [f"RECORDED  {record.get('outcome', record.get('type'))}, decided by policy {told.revision or 'unknown'}"]
     if told.cause is not None:
         shown.append(_line("", f"there was no decision: {told.cause}"))
-    for denial in _objects(record.get("denials")):
-        rule, code = str(denial.get("rule")), str(denial.get("code"))
-        shown.append(_line("refused", f"{denial.get('message')} [{code}]"))
-        shown.append(_line("", f"  {_place(rules, folder, rule, 'deny', code)}"))
-    for name, label, verb in (("hidden_by", "hidden", "hide"), ("granted_by", "granted", "allow")):
-        listed = record.get(name)
-        named = [str(each) for each in listed] if isinstance(listed, list) else []
-        shown += [_line(label, _place(rules, folder, each, verb, "")) for each in named]
-    if told.revision is not None and told.revision != revision:
+    if again is None or _spoken(record) != {(each.verb, each.rule, each.code) for each in again.said if each.verb in _SPEAKING}:
+        shown += _recorded_rules(record, rules, folder)
+    if told.revision is not None and not same_contents(told.revision, revision):
         shown.append(_line("note", f"these policies are {revision}: what follows is what they say now"))
     if told.question is None:
         level = record.get("level", "metadata")
@@ -61,6 +59,23 @@ def recorded_lines(told: Recorded, rules: Rules, folder: str, revision: str) -> 
     if told.stand_ins:
         shown.append(_line("note", f"not as it was sent, for it was secret: {', '.join(told.stand_ins)}"))
     return [plain(line) for line in shown]
+
+
+def _recorded_rules(record: JsonObject, rules: Rules, folder: str) -> Iterator[str]:
+    for denial in _objects(record.get("denials")):
+        rule, code = str(denial.get("rule")), str(denial.get("code"))
+        yield _line("refused", f"{denial.get('message')} [{code}]")
+        yield _line("", f"  {_place(rules, folder, rule, 'deny', code)}")
+    for name, label, verb in (("hidden_by", "hidden", "hide"), ("granted_by", "granted", "allow")):
+        for each in _texts(record.get(name)):
+            yield _line(label, _place(rules, folder, each, verb, ""))
+
+
+def _spoken(record: JsonObject) -> set[tuple[str, str, str]]:
+    """What rules said by the record: verb, rule and code."""
+    said = {("refused", str(each.get("rule")), str(each.get("code"))) for each in _objects(record.get("denials"))}
+    said |= {("hid", each, "") for each in _texts(record.get("hidden_by"))}
+    return said | {("granted", each, "") for each in _texts(record.get("granted_by"))}
 
 
 def _place(rules: Rules, folder: str, rule: str, verb: str, code: str) -> str:
@@ -100,12 +115,16 @@ def _duties(said: Sequence[Said]) -> Iterator[str]:
         key = (each.text.split(":", 1)[0], each.rule)
         counted[key] = counted.get(key, 0) + 1
     told = [f"{type}{f' {count} times' if count > 1 else ''} ({rule})" for (type, rule), count in counted.items()]
-    if told:
-        yield _line("duties", ", ".join(told))
+    for at, line in enumerate(textwrap.wrap(", ".join(told), LINE, break_long_words=False, break_on_hyphens=False)):
+        yield _line("duties" if at == 0 else "", line)
 
 
 def _line(label: str, text: str) -> str:
     return f"  {label:13}{text}"
+
+
+def _texts(said: Json) -> list[str]:
+    return [str(each) for each in said] if isinstance(said, list) else []
 
 
 def _objects(said: Json) -> list[JsonObject]:

@@ -37,19 +37,18 @@ def show(report: Report, traffic: Traffic, read: Reading) -> None:
 
 def summary(report: Report, traffic: Traffic, read: Reading) -> list[str]:
     """What was compared, what came of it, and what nobody can know: each with its number."""
-    base = "the recorded answers" if report.base == "recorded" else f"revision {report.base}"
+    base = "the recorded answers" if report.base == "recorded" else report.base
     speed = f"{report.replayed / report.duration_s:,.0f}/s" if report.duration_s else "at once"
     lines = [
-        f"{report.replayed:,} of {traffic.decisions:,} recorded decisions replayed against revision {report.candidate}, "
-        f"compared with {base}",
-        f"{report.asked:,} different questions (equal ones within 10 s count as one); OPA was asked {report.evaluated:,}, "
-        f"the others differ only in what no rule reads; {speed}",
+        f"{report.replayed:,} of {traffic.decisions:,} recorded decisions put to {report.candidate}, compared with {base}",
+        f"{report.asked:,} different questions (equal ones within 10 s count as one), {speed}",
+        f"OPA was asked {report.evaluated:,} times: questions that differ only in what no rule reads have one answer",
         f"{report.differing:,} decisions would differ"
         + "".join(f", {report.kinds[kind]:,} {kind}" for kind in KINDS if report.kinds[kind]),
     ]
     if report.unknown:
         by = ", ".join(f"{rule} ({count:,})" for rule, count in report.unknown_by_rule.most_common(5))
-        lines.append(f"{report.unknown:,} decisions cannot be told: rules judge values that were recorded as stand-ins: {by}")
+        lines.append(f"{report.unknown:,} decisions cannot be told, for rules judge what was recorded as stand-ins:\n  {by}")
     if report.without_answer:
         lines.append(f"{report.without_answer:,} decisions have no recorded answer: name a base with --against")
     for reason, count in traffic.missing.most_common():
@@ -93,8 +92,9 @@ def _sentence(example: Example) -> str:
     question, difference = example.question, example.difference
     when = datetime.fromtimestamp(question.time_ns / 1e9, UTC)
     return (
-        f"  {difference.kind}: {question.subject}, {question.action} {difference.item}: {difference.before} → {difference.after}"
-        f"  [{when:%Y-%m-%d %H:%M:%S} {question.decision_id}]"
+        f"  {difference.kind}: {question.subject}, {question.action} {difference.item}\n"
+        f"    {difference.before} → {difference.after}\n"
+        f"    {when:%Y-%m-%d %H:%M:%S} decision {question.decision_id}"
     )
 
 

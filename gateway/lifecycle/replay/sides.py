@@ -16,6 +16,7 @@ from gateway.lifecycle.replay.policy import Policy
 from gateway.lifecycle.replay.standing import Reading, Standing, hearing, read, standing
 from gateway.lifecycle.replay.traffic import Question
 from gateway.model import Decision, JsonObject
+from gateway.policy.bundle import same_contents
 from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
 
@@ -76,16 +77,16 @@ class Sides:
     def _unchanged(self, question: Question, heard: frozenset[str]) -> frozenset[str]:
         """Rules that are the same, with all they hang on, as when the question was recorded."""
         base, candidate = self.base, self.candidate
-        if question.revision == candidate.revision:
+        if same_contents(question.revision, candidate.revision):
             return heard
-        if base is None or question.revision != base.revision or base.rules.frame != candidate.rules.frame:
+        if base is None or not same_contents(question.revision, base.revision) or base.rules.frame != candidate.rules.frame:
             return frozenset()
         old, new = base.rules.packages, candidate.rules.packages
         return frozenset(rule for rule in heard if rule in old and old[rule].digest == new[rule].digest)
 
 
 def _recorded_under(base: Policy, question: Question) -> bool:
-    return question.answer is not None and question.revision == base.revision
+    return question.answer is not None and same_contents(question.revision, base.revision)
 
 
 def _equal(old: Verdict | Undecided | None, new: Verdict | Undecided) -> bool:

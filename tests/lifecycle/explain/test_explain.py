@@ -147,6 +147,17 @@ def test_a_recorded_question_is_asked_again(tmp_path: Path) -> None:
     assert "DENIED  tools/call deploy__deploy" in told
 
 
+def test_what_the_record_and_the_policies_say_alike_is_told_once(tmp_path: Path) -> None:
+    told = explain("--group", "engineers", "--tool", "deploy__deploy", code=1)
+    denials = [{"rule": each["rule"], "code": each["code"]} for each in told["said"] if each["verb"] == "refused"]
+    decision = {"decision_id": "d1", "revision": f"v1.{told['revision']}", "document": {"input": told["input"]}}
+    line = record(decision, denials=denials, granted_by=["servers/deploy/access"])
+    lines = run("d1", "--audit", str(audit(tmp_path / "audit", json.dumps(line))), "--policies", str(ROOT), code=1).splitlines()
+    assert lines[0] == f"RECORDED  denied, decided by policy v1.{told['revision']}"
+    assert lines[1].startswith("DENIED  tools/call deploy__deploy")
+    assert [line for line in lines if len(line) > 100] == []
+
+
 def test_a_decision_whose_question_was_not_kept_says_what_is_missing(tmp_path: Path) -> None:
     denial = {"rule": "servers/deploy/scopes", "code": "scope_missing", "message": "deploying needs a scope"}
     line = record({"decision_id": "d1", "phase": "request", "revision": "old"}, denials=[denial])
