@@ -33,6 +33,10 @@ Items = Annotated[
 Folder = Annotated[
     Path | None, typer.Option("--catalog", help="folder of the reviewed definitions; default: `catalog` beside the policies'")
 ]
+Facts = Annotated[
+    Path | None,
+    typer.Option("--facts", help="folder of the facts; default: the settings'; needed where they decide from a bundle"),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for a machine")]
 
 
@@ -48,6 +52,7 @@ def export_command(
     settings: SettingsFile = Path("gateway.yaml"),
     backend: Backends = None,
     folder: Folder = None,
+    facts: Facts = None,
     as_json: Json = False,
 ) -> None:
     """Write what the backends offer now as files: definitions, schemas for `opa check`, and a list with the state of review.
@@ -57,8 +62,8 @@ def export_command(
     Example: mcp-gateway catalog export --settings gateway.yaml --into offered
     """
     try:
-        seen = _seen(settings, backend, folder)
-        known = labels.labelled(seen.facts)
+        seen = _seen(settings, backend, folder, facts)
+        known = labels.labelled(seen.where.labels)
         count = exporting.export(into, seen.settings.policy.schemas, seen.before, seen.now, known)
     except (SettingsError, CatalogFailed, OSError) as error:
         raise _failed(error) from error
@@ -71,11 +76,12 @@ def export_command(
 
 
 @catalog.command("diff")
-def diff_command(
+def diff_command(  # noqa: PLR0913, PLR0917 — an argument for each option
     settings: SettingsFile = Path("gateway.yaml"),
     backend: Backends = None,
     item: Items = None,
     folder: Folder = None,
+    facts: Facts = None,
     format: Annotated[Format, typer.Option("--format", "-f", help="text, markdown for a pull request, or json")] = Format.TEXT,
     suggest_labels: Annotated[
         bool, typer.Option("--suggest-labels", help="propose labels for tools that have none, from what the backends say")
@@ -89,9 +95,9 @@ def diff_command(
     Example: mcp-gateway catalog diff --settings gateway.yaml --backend crm --format markdown
     """
     try:
-        seen = _seen(settings, backend, folder)
+        seen = _seen(settings, backend, folder, facts)
         changes = compared(seen.before, seen.now, accepting.choice(item or (), seen.before, seen.now), seen.others)
-        known = labels.labelled(seen.facts) if suggest_labels else {}
+        known = labels.labelled(seen.where.labels) if suggest_labels else {}
     except (SettingsError, CatalogFailed, OSError) as error:
         raise _failed(error) from error
     mark = accepting.seen(seen.now)
@@ -103,6 +109,7 @@ def diff_command(
         command = ["mcp-gateway", "catalog", "pin", "--settings", str(settings)]
         command += [word for each in backend or () for word in ("--backend", each)]
         command += [word for each in item or () for word in ("--item", each)]
+        command += ["--facts", str(facts)] if facts is not None else []
         accept = shlex.join([*command, "--seen", mark])
         for line in (telling.plain if format is Format.TEXT else telling.markdown)(changes, accept, seen.notes):
             typer.echo(line)
@@ -121,6 +128,7 @@ def pin_command(
         str | None, typer.Option("--seen", help="only if the backends offer just what `catalog diff` showed under this mark")
     ] = None,
     folder: Folder = None,
+    facts: Facts = None,
     as_json: Json = False,
 ) -> None:
     """Accept what the backends offer now: write its definitions, its schemas, and its fingerprints into the policies' facts.
@@ -130,7 +138,7 @@ def pin_command(
     Example: mcp-gateway catalog pin --settings gateway.yaml --backend crm
     """
     try:
-        seen = _seen(settings, backend, folder)
+        seen = _seen(settings, backend, folder, facts)
         if mark is not None and accepting.seen(seen.now) != mark:
             raise CatalogFailed("the backends offer something else than was seen, so nothing was written: see catalog diff")
         chosen = accepting.choice(item or (), seen.before, seen.now)
@@ -159,20 +167,15 @@ class _Seen:
     others: Iterable[Key]  # of all backends, so that what speaks of them is noticed
 
     @property
-    def facts(self) -> Path:
-        """Where people write labels."""
-        return self.settings.policy.folder / "mcp/facts/data.yaml"
-
-    @property
     def notes(self) -> tuple[str, ...]:
         return (*self.before.notes, *self.now.notes)
 
 
-def _seen(path: Path, backend: list[str] | None, catalog: Path | None) -> _Seen:
+def _seen(path: Path, backend: list[str] | None, catalog: Path | None, facts: Path | None) -> _Seen:
     """Raises `SettingsError` whose every line names the file, `CatalogFailed` or `OSError`."""
     read = load(path)
     backends = tuple(dict.fromkeys(backend or read.backends))
-    where = reviewed.places(read, catalog)
+    where = reviewed.places(read, catalog, facts)
     before = reviewed.read(where, backends)
     try:
         return _Seen(read, where, before, uvloop.run(live(read, backends)), reviewed.read_pins(where.pins))

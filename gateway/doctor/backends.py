@@ -16,7 +16,7 @@ from gateway.doctor.finding import Finding
 from gateway.doctor.place import judged
 from gateway.errors import BackendFailed, Refusal
 from gateway.lifecycle.catalog.offered import CatalogFailed, Live, walked
-from gateway.lifecycle.catalog.reviewed import places, read_pins
+from gateway.lifecycle.catalog.reviewed import Bundled, places, read_pins
 from gateway.model import Answer, Outgoing
 from gateway.settings.load import SettingsError
 from gateway.settings.model import Settings
@@ -94,6 +94,8 @@ def _reviewed(settings: Settings, name: str, now: Live) -> Sequence[Finding]:
         return ()  # the sidecar's facts are not here
     try:
         pinned = read_pins(places(settings, None).pins)
+    except Bundled:
+        return ()  # the repository that the bundle is built from tells: `mcp-gateway catalog diff`
     except (CatalogFailed, OSError) as error:
         return (Finding(f"review of {name}", "fail", str(error), "correct the file, or pin anew"),)
     new = [f"{key.type} {key.name}" for key in now.offers if key not in pinned]

@@ -1,7 +1,7 @@
 """What somebody reviewed, as files: a definition counts as reviewed only if its fingerprint is the one that was pinned.
 
-The pins (`mcp/facts/items/data.json` in the folder of the policies) are what rules read and what is enforced. The definitions
-(the folder `catalog` beside it) are for readers: so that a change can be shown, never so that something is let through.
+The pins (`items/data.json` in the folder of the facts) are what rules read and what is enforced. The definitions (the folder
+`catalog` beside the policies) are for readers: so that a change can be shown, never so that something is let through.
 """
 
 import json
@@ -18,6 +18,7 @@ from gateway.lifecycle.catalog.names import Key, definition_path, stems
 from gateway.lifecycle.catalog.offered import CatalogFailed
 from gateway.model import ItemType, JsonObject
 from gateway.settings.model import Settings
+from gateway.settings.policy import Policy
 
 TYPES: tuple[ItemType, ...] = get_args(ItemType)
 
@@ -30,6 +31,15 @@ class Places:
     catalog: Path
     schemas: Path
 
+    @property
+    def labels(self) -> Path:
+        """Where people write labels."""
+        return self.pins.parents[1] / "data.yaml"
+
+
+class Bundled(CatalogFailed):
+    """What decides is a bundle, and a bundle is no place to write pins into."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
@@ -38,10 +48,30 @@ class Reviewed:
     notes: tuple[str, ...]  # files that are not
 
 
-def places(settings: Settings, catalog: Path | None) -> Places:
-    """`catalog`: where definitions are kept; None: in the folder `catalog` beside that of the policies."""
-    folder = settings.policy.folder
-    return Places(folder / "mcp/facts/items/data.json", catalog or folder.absolute().parent / "catalog", settings.policy.schemas)
+def places(settings: Settings, catalog: Path | None, facts: Path | None = None) -> Places:
+    """Raises `Bundled`.
+
+    `catalog`: where definitions are kept; None: in the folder `catalog` beside that of the policies, or of facts that lie apart.
+    `facts`: the folder of the facts; None: as the settings say.
+    """
+    folder = facts or _facts(settings.policy)
+    whole = folder.absolute()
+    beside = whole.parents[2] if whole.parts[-2:] == ("mcp", "facts") else whole.parent
+    return Places(folder / "items/data.json", catalog or beside / "catalog", settings.policy.schemas)
+
+
+def _facts(policy: Policy) -> Path:
+    """Raises `Bundled`."""
+    if policy.facts is not None and not policy.facts.is_file():
+        return policy.facts
+    ways = {"facts": policy.facts, "facts_server": policy.facts_server, "bundle": policy.bundle, "server": policy.server}
+    named = next((name for name, way in ways.items() if way is not None), None)
+    if named is not None:
+        raise Bundled(
+            f"policy.{named}: the facts that decide come in a bundle, into which nothing can be pinned. Name the folder that "
+            "it is built from, such as `--facts policies/mcp/facts`, and build the bundle anew after a pin"
+        )
+    return policy.folder / "mcp/facts"
 
 
 def read(where: Places, backends: Iterable[str]) -> Reviewed:
