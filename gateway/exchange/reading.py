@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from gateway.exchange.parts import Ports
 from gateway.exchange.target import Target
 from gateway.model import Item, JsonObject
-from gateway.policy.extract import Declared, extracted, is_slow
+from gateway.policy.extract import Declared, extracted, is_slow, told
 from gateway.policy.unknown_arguments import beyond
 
 
@@ -31,22 +31,17 @@ def argument_facts(ports: Ports, target: Target, arguments: JsonObject) -> Argum
     declared = extractions.of(target.resource)
     if not declared:
         return ArgumentFacts(valid, unknown, None, extractions.revision)
-    told = _told(target, arguments)
-    if is_slow(declared, told):
+    texts = told(target.resource, arguments)
+    if is_slow(declared, texts):
         return ArgumentFacts(valid, unknown, None, extractions.revision, waiting=declared)
-    return ArgumentFacts(valid, unknown, extracted(declared, told), extractions.revision)
+    return ArgumentFacts(valid, unknown, extracted(declared, texts), extractions.revision)
 
 
 async def completed(ports: Ports, target: Target, read: ArgumentFacts, arguments: JsonObject) -> ArgumentFacts:
     """With what takes long, read off the event loop and a few at a time, or they would hold up everybody else."""
     async with ports.reading_turns:
-        found = await asyncio.to_thread(extracted, read.waiting, _told(target, arguments))
+        found = await asyncio.to_thread(extracted, read.waiting, told(target.resource, arguments))
         return replace(read, extracted=found, waiting=())
-
-
-def _told(target: Target, arguments: JsonObject) -> JsonObject:
-    """What declarations are about: the arguments, and of a resource its URI."""
-    return {"uri": target.resource.uri} if target.resource.type == "resource" else arguments
 
 
 def _valid(ports: Ports, target: Target, arguments: JsonObject) -> bool:

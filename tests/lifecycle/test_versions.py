@@ -15,11 +15,15 @@ from gateway.lifecycle.access.table import Cell, Moment, table
 from gateway.lifecycle.asking import asked
 from gateway.lifecycle.conditions.opened import opened
 from gateway.lifecycle.explain.answer import explained
+from gateway.lifecycle.replay.policy import policy
+from gateway.lifecycle.replay.run import replayed
+from gateway.lifecycle.replay.traffic import traffic
 from gateway.model import Json
 from gateway.policy import document
 from gateway.policy.contract import VERSION_1
 from tests.adapters.opa.test_versions import ASKED, source, speaking, within
 from tests.adapters.opa.two_versions import BOTH, VERSION_2
+from tests.lifecycle.traffic import decision
 from tests.policy.test_document import TOOL
 from tools.binaries import find
 
@@ -83,3 +87,21 @@ def test_access_is_told_as_far_as_answers_tell_it(opa: str, tmp_path: Path) -> N
         assert found.cells == {("ann", TOOL.id): Cell("unknown", WHY)}
 
     within(20, main())
+
+
+@pytest.mark.parametrize("against_base", [True, False])
+def test_traffic_of_one_version_is_replayed_against_a_candidate_of_another(opa: str, tmp_path: Path, against_base: bool) -> None:
+    async def main() -> None:
+        documents = [json.loads(document.serialised(each)) for each in ASKED.values()]
+        async with (
+            policy(opa, source(speaking(tmp_path, 1)), BOTH) as base,
+            policy(opa, source(speaking(tmp_path, 2)), BOTH) as candidate,
+        ):
+            kept = [await decision(base, each["input"], number) for number, each in enumerate(documents)]
+            found = traffic({"decisions": [each]} for each in kept)
+            report = await replayed(found, candidate, base if against_base else None)
+            back = await replayed(found, base, candidate)
+        assert {kind: count for kind, count in report.kinds.items() if count} == {"newly-denied": 1}
+        assert {kind: count for kind, count in back.kinds.items() if count} == {"newly-allowed": 1}
+
+    within(30, main())

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gateway.adapters.opa import compile, snapshot
 from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.place import private_folder
 from gateway.adapters.opa.snapshot import Source
+from gateway.adapters.opa.spoken import spoken
 from gateway.errors import Undecided
 from gateway.lifecycle.asking import Asked, running
 from gateway.lifecycle.replay.declared import extractions
@@ -17,6 +18,8 @@ from gateway.lifecycle.replay.dependence import Dependence
 from gateway.lifecycle.replay.traffic import Question
 from gateway.lifecycle.ruleset import Ruleset, ruleset
 from gateway.model import JsonObject
+from gateway.policy import rego
+from gateway.policy.contract import SERVED, VERSION_1, Contracts
 from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
 
@@ -59,7 +62,7 @@ class Policy:
         """The answer, or the reason that the policy gives none. Raises `Unanswered`."""
         for _ in range(TRIES):
             try:
-                return await self.asked.ask(document)
+                return await self.asked.judged(document)
             except Undecided as undecided:
                 failure = undecided
                 if undecided.cause not in PASSING:
@@ -67,8 +70,18 @@ class Policy:
         raise Unanswered(f"OPA did not answer: {failure}")
 
 
+def _reading_all(rules: Ruleset) -> Ruleset:
+    """Of a set that is asked in other words than recordings have: what it reads of them cannot be told, so it is all."""
+    everything: tuple[rego.Path, ...] = ((),)
+    packages = {
+        name: replace(each, voices=tuple(replace(voice, reads=everything) for voice in each.voices), hears=everything)
+        for name, each in rules.packages.items()
+    }
+    return replace(rules, packages=packages, hears=everything, shipped=False)
+
+
 @asynccontextmanager
-async def policy(binary: str, source: Source) -> AsyncIterator[Policy]:
+async def policy(binary: str, source: Source, contracts: Contracts = SERVED) -> AsyncIterator[Policy]:
     """The policy set in `source`, running. Raises `PolicyRejected` where it does not compile, and `OpaUnusable`."""
     with private_folder() as name:
         folder = Path(name)
@@ -76,7 +89,10 @@ async def policy(binary: str, source: Source) -> AsyncIterator[Policy]:
         if not any(name.startswith(snapshot.FACTS) for name in copy.texts):
             lacking = "has no facts (mcp/facts), and without them nothing is decided: name a set that brings its own"
             raise PolicyRejected((Finding(str(source.folder), 0, lacking),))
+        contract = spoken(copy, contracts)
         bundle = await compile.build(binary, copy, folder)
-        rules, declared = await ruleset(binary, copy), await asyncio.to_thread(extractions, copy)
-        async with running(binary, bundle, folder, revision=copy.revision) as asked:
+        rules, declared = await ruleset(binary, copy), await asyncio.to_thread(extractions, copy, contract)
+        if contract is not VERSION_1:
+            rules = _reading_all(rules)
+        async with running(binary, bundle, folder, revision=copy.revision, contract=contract) as asked:
             yield Policy(asked, rules, Dependence(rules), declared)

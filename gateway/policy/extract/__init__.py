@@ -3,7 +3,7 @@
 What cannot be read with certainty is said to be unreadable, and why, in words that repeat nothing of what was sent.
 """
 
-from gateway.policy.extract.declared import DECLARING, Declared, Extractions, declarations, problems
+from gateway.policy.extract.declared import DECLARING, Declared, Extractions, declarations, problems, told
 from gateway.policy.extract.reading import extracted, is_slow
 
-__all__ = ["DECLARING", "Declared", "Extractions", "declarations", "extracted", "is_slow", "problems"]
+__all__ = ["DECLARING", "Declared", "Extractions", "declarations", "extracted", "is_slow", "problems", "told"]

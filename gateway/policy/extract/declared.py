@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
-from gateway.model import ItemType, Json, Resource
+from gateway.model import ItemType, Json, JsonObject, Resource
 from gateway.policy.extract.paths import is_root
 from gateway.policy.extract.sql import DIALECTS
 
@@ -54,6 +54,11 @@ class Extractions:
         if resource.type == "resource_template":  # a completion: there is no URI yet
             return ()
         return self.by_item.get((resource.backend, resource.type, resource.name or ""), ())
+
+
+def told(resource: Resource, arguments: JsonObject) -> JsonObject:
+    """What declarations are about: the arguments, and of a resource its URI."""
+    return {URI: resource.uri} if resource.type == "resource" else arguments
 
 
 def declarations(facts: Json, revision: str) -> Extractions:
