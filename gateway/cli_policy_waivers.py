@@ -70,13 +70,17 @@ def _show(found: Waivers, read: Reading | None) -> None:
         last += f"; {read.lines} lines of audit" + (f", {read.bad_lines} of them unreadable" if read.bad_lines else "")
     printing.table(COLUMNS, [_row(one, counted=read is not None) for one in found.told], right=("used",), last=last)
     if found.unexplained:
-        rows = [(use.rule, f"{use.subject} ({use.issuer})", use.backend, _when(use.time_ns)) for use in found.unexplained]
+        rows = [
+            (use.rule, f"{use.subject} ({use.issuer})", f"{use.backend}/{use.tool}".rstrip("/"), _when(use.time_ns))
+            for use in found.unexplained
+        ]
         printing.table(("rule", "subject", "backend", "used"), rows, last="used, and in none of these facts any more")
 
 
 def _row(one: Waiver, *, counted: bool) -> tuple[str, ...]:
     used = (str(one.used) if counted else "?", _when(one.last_ns) if one.last_ns is not None else "")
-    return (one.state, one.rule, f"{one.subject} ({one.issuer})", " ".join(one.backends), _when(one.until_ns), *used, one.reason)
+    which = f"{one.backends[0]}/{one.tool}" if one.tool else " ".join(one.backends)
+    return (one.state, one.rule, f"{one.subject} ({one.issuer})", which, _when(one.until_ns), *used, one.reason)
 
 
 def _json(found: Waivers, read: Reading | None) -> dict[str, object]:
@@ -96,6 +100,8 @@ def _waiver(one: Waiver, *, counted: bool) -> dict[str, object]:
         "backends": list(one.backends),
         "until_ns": one.until_ns,
     }
+    if one.tool:
+        said["tool"] = one.tool
     if one.reason:
         said["reason"] = one.reason
     if counted:
@@ -112,6 +118,7 @@ def _use(one: Use) -> dict[str, object]:
         "subject": one.subject,
         "backend": one.backend,
         "time_ns": one.time_ns,
+        **({"tool": one.tool} if one.tool else {}),
     }
 
 

@@ -21,6 +21,8 @@ from gateway.policy import facts
 State = Literal["in force", "expired"]
 FACTS_SCHEMA = "facts.json"
 SPEAKING = frozenset({"intent", "outcome", "exchange"})
+APPROVING = "destructive_needs_approval"  # a rule of the library: what its settings approve are exceptions, too
+APPROVED = "approved_in_facts"  # the code of the duty that a call has which they let through
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Use:
     subject: str
     backend: str
     time_ns: int
+    tool: str = ""  # of a call that was approved
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,11 @@ class Waiver:
     state: State
     used: int = 0
     last_ns: int | None = None
+    tool: str = ""  # of an approval: it is about this one
 
     def covers(self, use: Use) -> bool:
         return (
-            (self.rule, self.issuer, self.subject) == (use.rule, use.issuer, use.subject)
+            (self.rule, self.issuer, self.subject, self.tool) == (use.rule, use.issuer, use.subject, use.tool)
             and use.backend in self.backends
             and use.time_ns < self.until_ns
         )
@@ -99,6 +103,7 @@ def waivers(told: JsonObject, records: Iterable[JsonObject], now_ns: int) -> Wai
         )
         for one in entries
     ]
+    found += _approvals(told, now_ns)
     unexplained = []
     for use in uses(records):
         at = next((position for position, one in enumerate(found) if one.covers(use)), None)
@@ -112,14 +117,32 @@ def waivers(told: JsonObject, records: Iterable[JsonObject], now_ns: int) -> Wai
     return Waivers((*running, *over), tuple(unexplained))
 
 
+def _approvals(told: JsonObject, now_ns: int) -> list[Waiver]:
+    """Calls that the facts approve beforehand, each told like a waiver for one tool."""
+    settings: Any = told.get("settings", {})
+    return [
+        Waiver(
+            rule=f"org/{APPROVING}",
+            issuer=one["issuer"],
+            subject=one["subject"],
+            backends=(one["backend"],),
+            until_ns=one["until_ns"],
+            reason=f"by {one['by']}" + (f": {one['reason']}" if "reason" in one else ""),
+            state="in force" if now_ns < one["until_ns"] else "expired",
+            tool=one["tool"],
+        )
+        for one in settings.get(APPROVING, {}).get("approved", [])
+    ]
+
+
 def uses(records: Iterable[JsonObject]) -> Iterator[Use]:
     """Every refusal that was waived, once for each exchange, rule and code: an intent and its outcome may both name it."""
     seen: set[tuple[str, str, str]] = set()
     for record in records:
-        entries: Any = record.get("waived")
-        if record.get("type") not in SPEAKING or not isinstance(entries, list):
+        if record.get("type") not in SPEAKING:
             continue
-        for one in entries:
+        duties = [each for each in _list(record.get("duties")) if isinstance(each, dict) and each.get("code") == APPROVED]
+        for one in (*_list(record.get("waived")), *duties):
             use = _use(record, one)
             key = (str(record.get("exchange_id")), use.rule, str(one.get("code"))) if use is not None else None
             if use is not None and key is not None and key not in seen:
@@ -131,6 +154,11 @@ def _use(record: Any, waived: Any) -> Use | None:
     """None: the record does not say who or what, as one that was cut to its limit."""
     try:
         subject, backend = record["subject"], record.get("backend") or record["item"]["backend"]
-        return Use(waived["rule"], subject["issuer"], subject["id"], backend, record["time_ns"])
+        tool = record["item"]["name"] if waived["code"] == APPROVED else ""
+        return Use(waived["rule"], subject["issuer"], subject["id"], backend, record["time_ns"], tool)
     except (KeyError, TypeError):
         return None
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -65,10 +65,53 @@ def test_each_waiver_is_told_with_its_uses_and_a_use_of_none_apart() -> None:
     )
 
 
+APPROVAL = {
+    "issuer": ISSUER,
+    "subject": "ada",
+    "backend": "crm",
+    "tool": "wipe",
+    "until_ns": 500,
+    "by": "bob",
+    "reason": "asked for",
+}
+RULE = "org/destructive_needs_approval"
+
+
+def approved(exchange: str, subject: str, time_ns: int, tool: str = "wipe") -> dict[str, Any]:
+    duties = [{"rule": RULE, "type": "audit", "code": "approved_in_facts"}, {"rule": "org/audit", "type": "audit", "code": "x"}]
+    item = {"type": "tool", "public_name": "x", "name": tool}
+    return line(exchange, subject, time_ns, waived=[], duties=duties, item=item)  # type: ignore[no-any-return]
+
+
+def test_calls_that_the_facts_approve_are_told_like_waivers_for_one_tool() -> None:
+    settings = {"destructive_needs_approval": {"approved": [APPROVAL, {**APPROVAL, "until_ns": 90}]}}
+    records = [approved("1", "ada", 95), approved("1", "ada", 96), approved("2", "ada", 97, "drop"), line("3", "ada", 98)]
+    reason = "by bob: asked for"
+    assert waivers({"waivers": [fact("ada", 400)], "settings": settings}, records, now_ns=100) == Waivers(
+        (
+            waiver("ada", 400, "in force", 1, 98),
+            Waiver(RULE, ISSUER, "ada", ("crm",), 500, reason, "in force", 1, 95, "wipe"),
+            Waiver(RULE, ISSUER, "ada", ("crm",), 90, reason, "expired", tool="wipe"),
+        ),
+        (Use(RULE, ISSUER, "ada", "crm", 97, "drop"),),
+    )
+
+
+def test_an_approval_is_shown_with_its_tool(root: Path) -> None:
+    told = root / "policies/mcp/facts/settings/destructive_needs_approval/data.json"
+    told.parent.mkdir(parents=True)
+    told.write_text(json.dumps({"approved": [{**APPROVAL, "until_ns": NOW_NS + DAY_NS // 2}]}))
+    first = json.loads(ran(root, "--json").stdout)["waivers"][0]
+    assert (first["rule"], first["tool"], first["reason"]) == (RULE, "wipe", "by bob: asked for")
+    assert "crm/wipe" in ran(root).stdout.replace("\n", "")
+
+
 @pytest.mark.parametrize(
     "record",
     [
         line("1", "ada", 1, type="listing"),
+        line("1", "ada", 1, waived=[], duties=[{"rule": RULE, "type": "audit", "code": "approved_in_facts"}]),
+        line("1", "ada", 1, waived=[], duties={"omitted": 3}),
         line("1", "ada", 1, waived={"omitted": 3}),
         line("1", "ada", 1, waived=["text"]),
         {**line("1", "ada", 1), "subject": "text"},
