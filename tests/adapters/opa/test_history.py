@@ -12,7 +12,7 @@ import pytest
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
 from gateway.adapters.opa.findings import PolicyRejected
-from gateway.adapters.opa.history import History
+from gateway.adapters.opa.history import History, Pin
 from gateway.adapters.opa.snapshot import Part, Source, take
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.lifecycle import rollback
@@ -148,6 +148,10 @@ def test_nothing_too_old_revoked_or_gone_back_from_is_fallen_back_to(policies: P
             assert decider.revision is None
             history.set_pin(None)
             history.accept(kept_part(history, second or ""), time.time(), known=True)
+        history.set_pin(Pin(first or "", 0.0))  # while the gateway was down
+        async with running(wanted, opa, history) as decider:
+            assert decider.revision is None
+        history.set_pin(None)
         assert wanted.trust is not None
         for trust in (replace(wanted.trust, max_age_s=5.0), Trust((replace(TRUST.keys[0], revoked=True),))):
             async with running(replace(wanted, trust=trust), opa, history) as decider:
