@@ -103,7 +103,7 @@ async def _explained(opa: str, policies: Path, schemas: Path | None, asked: _Ask
         if as_json:
             members = told.members() if told is not None else {"outcome": before.record.get("outcome") if before else None}
             if before is not None:
-                members["recorded"] = before.record
+                members |= {"recorded": before.record, "shadow": list(before.shadows)}
             typer.echo(json.dumps({**members, "assumed": list(notes)}))
         else:
             _show(policy, told, before, notes, str(source.folder))

@@ -72,8 +72,8 @@ async def existence(policy: Opened, given: JsonObject, unknowns: Sequence[str], 
     """On what it hangs that the item is granted, and that a rule hides it."""
     silent = await observing(policy, given, unknowns)
     grants = await ways(policy, given, unknowns, backend, "allow")
-    open_to_organisation = backend in _texts(await policy.value("mcp/authz/exceptions/open_to_organisation"))
-    heard = [(rule, way) for rule, way in grants if open_to_organisation or not rule.startswith("org/")]
+    counted = await organisation_grants(policy, backend)
+    heard = [(rule, way) for rule, way in grants if counted or not rule.startswith("org/")]
     hides = await ways(policy, given, unknowns, backend, "hide")
     return either(_enforced(rule, way, silent) for rule, way in heard), either(
         _enforced(rule, way, silent) for rule, way in hides
@@ -136,6 +136,11 @@ async def _one_by_one(
 
 def _head(verb: str) -> str:
     return f"{verb}[0]" if verb in ("allow", "hide") else f"{verb}[said]"
+
+
+async def organisation_grants(policy: Opened, backend: str) -> bool:
+    """Whether a grant by the organisation counts for this backend."""
+    return backend in _texts(await policy.value("mcp/authz/exceptions/open_to_organisation"))
 
 
 async def observing(policy: Opened, given: JsonObject, unknowns: Sequence[str]) -> Mapping[str, Formula]:

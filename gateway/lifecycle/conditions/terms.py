@@ -9,6 +9,8 @@ from gateway.model import Json, JsonObject
 UNDEFINED: JsonObject = {"type": "undefined"}
 CONSTANTS = frozenset({"null", "boolean", "number", "string"})
 TOTAL_CALLS = frozenset({"object.get", "object.union", "sprintf", "json.marshal"})  # defined whatever was sent
+COMPREHENSIONS = frozenset({"setcomprehension", "arraycomprehension", "objectcomprehension"})
+ALWAYS_MADE = frozenset({"setcomprehension", "arraycomprehension"})  # an object's may have two values for one key
 OPERANDS = {
     **dict.fromkeys(("abs", "ceil", "count", "floor", "lower", "max", "min", "round", "sum", "type_name", "upper"), 1),
     **dict.fromkeys(("concat", "indexof", "object.union", "split", "sprintf", "trim", "trim_prefix", "trim_suffix"), 2),
@@ -104,6 +106,21 @@ def prefixes(term: Json) -> Iterator[tuple[str, ...]]:
     elif kind(term) in ("ref", "call", "array", "set"):
         for part in parts(term):
             yield from prefixes(part)
+    elif kind(term) in COMPREHENSIONS:
+        yield from _prefixes_inside(term)
+
+
+def _prefixes_inside(whole: Json) -> Iterator[tuple[str, ...]]:
+    """Of whatever a comprehension is made of."""
+    waiting = [whole]
+    while waiting:
+        part = waiting.pop()
+        if kind(part) == "ref":
+            yield from prefixes(part)
+        elif kind(part) == "var" and isinstance(part, dict) and part["value"] == "input":
+            yield ()
+        elif isinstance(part, dict | list):
+            waiting.extend(part.values() if isinstance(part, dict) else part)
 
 
 def operator(term: Json) -> str:
@@ -148,7 +165,7 @@ def total(term: Json) -> bool:
         case "array" | "set":
             return all(total(part) for part in parts(term))
         case other:
-            return other in CONSTANTS
+            return other in CONSTANTS or other in ALWAYS_MADE
 
 
 def filled(term: JsonObject, known: Mapping[str, JsonObject], depth: int = 0) -> JsonObject:

@@ -44,6 +44,7 @@ TIMED = {  # of the moment of the call; negated, the one that is otherwise
     "gte": "the time is not before {}",
 }
 OTHERWISE = {"lt": "gte", "lte": "gt", "gt": "lte", "gte": "lt"}
+OF_TEXTS = frozenset({"regex.match", "startswith", "endswith", "contains", "glob.match"})
 NOW = ("context", "time_ns")
 FLIPPED = {"lt": "gt", "lte": "gte", "gt": "lt", "gte": "lte", "eq": "eq", "neq": "neq"}
 
@@ -65,7 +66,8 @@ def _words(formula: Formula, element: str, *, top: bool = False) -> str:
         case Some(of, holds):
             return _words(of, "some", top=top) if holds else _words(negated(of), "every", top=top)
         case All(of):
-            said = " and ".join(each if isinstance(each, str) else _words(each, element) for each in _between(of))
+            telling = _between(_without_types(of))
+            said = " and ".join(each if isinstance(each, str) else _words(each, element) for each in telling)
         case Any(of):
             said = " or ".join(_words(each, element) for each in of)
     return said if top else f"({said})"
@@ -99,6 +101,15 @@ def _bound(test: Formula) -> tuple[str, JsonObject] | None:
     if terms.path(one) != NOW or terms.kind(other) != "number":
         return None
     return op if test.holds else OTHERWISE[op], other
+
+
+def _without_types(of: Sequence[Formula]) -> list[Formula]:
+    """That something is a text goes without saying where it matches or begins with one."""
+    texts = [part for part in of if isinstance(part, Test) and part.holds and part.op in OF_TEXTS]
+    said = [term for part in texts for term in part.terms]
+    return [
+        part for part in of if not (isinstance(part, Test) and part.op == "is_string" and part.holds and part.terms[0] in said)
+    ]
 
 
 def _between(of: Sequence[Formula]) -> Iterator[Formula | str]:
@@ -148,6 +159,8 @@ def term_words(term: Json, element: str = "some") -> str:
             return f"{name} (else {terms.rego(given[2])})"
         if terms.operator(called) == "count" and len(given) == 1:
             return f"the number of {term_words(given[0], element)}"
+        if terms.operator(called) == "json.marshal" and len(given) == 1:
+            return f"{term_words(given[0], element)} as JSON"
     return terms.rego(term)
 
 

@@ -8,17 +8,21 @@ import msgspec
 
 from gateway.adapters.opa.command import OpaUnusable, run
 from gateway.errors import Undecided
+from gateway.lifecycle.access.asked import open_parts
+from gateway.lifecycle.check.inputs import Inputs
 from gateway.lifecycle.conditions.opened import Opened, OtherWords
 from gateway.lifecycle.conditions.rules import FACTS, Body, Package
-from gateway.lifecycle.conditions.standing import OF_THE_CALL, backend_of, standing
+from gateway.lifecycle.conditions.standing import backend_of, standing
 from gateway.lifecycle.conditions.words import words
-from gateway.lifecycle.explain.nearby import Change, changes
-from gateway.model import Decision, Denial, Json, JsonObject, Phase
+from gateway.lifecycle.explain.nearby import Change, changes, phase
+from gateway.lifecycle.explain.silent import ungranted
+from gateway.model import Decision, Denial, Json, JsonObject
 from gateway.policy import decision, wording
 from gateway.policy.ruling import Permitted, Refused, StepUp, Unseen, ruling
+from gateway.shipped import SHIPPED
 
 Outcome = Literal["allowed", "denied", "hidden", "undecided", "listed"]
-Verb = Literal["granted", "hid", "refused", "withheld", "obliged", "waived", "observed"]
+Verb = Literal["granted", "hid", "refused", "withheld", "obliged", "waived", "observed", "silent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,22 @@ async def explained(policy: Opened, given: JsonObject) -> Explanation:
     try:
         verdict = await policy.ask({"input": given})
         said = decision.read(
-            verdict.result, asked=len(_resources(given)), phase=_phase(given), revision=verdict.revision, decision_id=""
+            verdict.result, asked=len(_resources(given)), phase=phase(given), revision=verdict.revision, decision_id=""
         )
     except Undecided as why:
         if why.cause in ("unreachable", "late"):
             raise
-        return Explanation("undecided", given, policy.revision, (), (), None, (f"undecided ({why.cause}), and so denied: {why}",))
+        return Explanation("undecided", given, policy.revision, (), (), None, tuple(_undecided(policy, given, why)))
     outcome, notes = _outcome(said, given)
     spoken = tuple(_spoken(said, await places(policy, given)))
     near: tuple[Change, ...] = ()
     as_long_as = None
-    if _phase(given) == "request" and outcome in ("denied", "hidden"):
+    if outcome == "hidden" and not said.granted_by:
+        spoken += await _silent(policy, given)
+    if outcome in ("denied", "hidden"):
         near, unknown = await _near(policy, given, blocked=FACTS in said.hidden_by)
         notes += unknown
-    elif _phase(given) == "request" and outcome == "allowed":
+    elif phase(given) == "request" and outcome == "allowed":
         as_long_as = await _condition(policy, given)
     return Explanation(outcome, given, policy.revision, spoken, near, as_long_as, notes)
 
@@ -95,21 +101,43 @@ async def _near(policy: Opened, given: JsonObject, *, blocked: bool) -> tuple[tu
 
 async def _condition(policy: Opened, given: JsonObject) -> str:
     try:
-        return words((await standing(policy, given, OF_THE_CALL)).unrefused)
+        return words((await standing(policy, given, await open_parts(policy, given))).unrefused)
     except OtherWords as why:
         return f"unknown: {why}"
 
 
+def _undecided(policy: Opened, given: JsonObject, why: Undecided) -> Iterator[str]:
+    """Why, and what of the document is not of the contract."""
+    yield f"undecided, and so denied: {why}"
+    if why.cause == "undefined":
+        shipped = (SHIPPED.schemas / "input.json").read_bytes()
+        yield from Inputs.of(policy.copy.schema("input.json") or shipped).wrong((), given)
+
+
+async def _silent(policy: Opened, given: JsonObject) -> tuple[Said, ...]:
+    """The rules that might have granted it, and what each lacked."""
+    try:
+        lacking = await ungranted(policy, given)
+    except OtherWords:  # said where the ways out are told
+        return ()
+    found = []
+    for each in lacking:
+        package = each.package
+        line = next((body.line for body in package.with_verb("allow")), package.line)
+        found.append(Said("silent", package.name, "", f"{package.title or package.name}: to {each.when}", package.file, line))
+    return tuple(found)
+
+
 def _outcome(said: Decision, given: JsonObject) -> tuple[Outcome, tuple[str, ...]]:
-    phase = _phase(given)
-    if phase == "list":
+    asked_in = phase(given)
+    if asked_in == "list":
         asked = len(_resources(given))
         return "listed", (f"{len(said.visible)} of {asked} items are shown",)
     subject = given.get("subject")
     scopes = subject.get("scopes") if isinstance(subject, dict) else None
     held = [scope for scope in scopes if isinstance(scope, str)] if isinstance(scopes, list) else []
     try:
-        match ruling(said, phase=phase, scopes=held):
+        match ruling(said, phase=asked_in, scopes=held):
             case Permitted():
                 return "allowed", ()
             case Unseen():
@@ -211,14 +239,3 @@ def _denial(said: JsonObject) -> Denial:
 def _resources(given: JsonObject) -> list[Json]:
     told = given.get("resources")
     return told if isinstance(told, list) else []
-
-
-def _phase(given: JsonObject) -> Phase:
-    action = given.get("action")
-    match action.get("phase") if isinstance(action, dict) else None:
-        case "list":
-            return "list"
-        case "result":
-            return "result"
-        case _:
-            return "request"

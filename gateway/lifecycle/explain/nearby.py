@@ -5,14 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice, product
+from typing import Literal
 
 from gateway.errors import Undecided
+from gateway.lifecycle.access.asked import open_parts
 from gateway.lifecycle.conditions import terms
 from gateway.lifecycle.conditions.formula import FALSE, TRUE, All, Always, Any, Formula, Test, both
 from gateway.lifecycle.conditions.opened import Opened
 from gateway.lifecycle.conditions.standing import standing
 from gateway.lifecycle.conditions.words import words
-from gateway.model import Json, JsonObject
+from gateway.model import Json, JsonObject, Phase
 from gateway.policy import decision
 from gateway.policy.ruling import Permitted, ruling
 
@@ -29,7 +31,11 @@ OPEN: Mapping[str, tuple[str, ...]] = {
     "time": ("input.context.time_ns",),
     "approvals": ("input.context.approvals",),
 }
-TOGETHER = ("scopes", "groups", "arguments")  # where no single part would do
+OPEN_OF_RESULT: Mapping[str, tuple[str, ...]] = {
+    **{part: names for part, names in OPEN.items() if part not in ("arguments", "approvals")},  # the call is done
+    "result": ("input.result",),
+}
+TOGETHER = ("scopes", "groups", "arguments", "result")  # where no single part would do
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +52,21 @@ class Change:
 
 
 async def changes(policy: Opened, given: JsonObject, *, blocked: bool, missing: Sequence[str] = ()) -> tuple[Change, ...]:
-    """The ways to an allowed request that begin at this one, the simplest first. `missing`: parts that are not known at all."""
+    """The ways to an allowed request, or a result that is handed over, that begin at this one, the simplest first. `missing`:
+    parts that are not known at all.
+    """
     found: list[Change] = []
-    always = tuple(name for part in missing for name in OPEN.get(part, (f"input.{part}",)))
-    for part, unknowns in OPEN.items():
+    parts = dict(OPEN_OF_RESULT if phase(given) == "result" else OPEN)
+    if "arguments" in parts and "input.extracted" in await open_parts(policy, given):
+        parts["arguments"] = (*parts["arguments"], "input.extracted")
+    always = tuple(name for part in missing for name in parts.get(part, (f"input.{part}",)))
+    for part, unknowns in parts.items():
         if part not in missing:
             found += await _ways(policy, given, (part,), (*unknowns, *always), blocked=blocked)
     if not any(each.tried is not False for each in found):
-        open_parts = tuple(part for part in TOGETHER if part not in missing)
-        unknowns = tuple(name for part in open_parts for name in OPEN[part])
-        found += await _ways(policy, given, open_parts, (*unknowns, *always), blocked=blocked)
+        together = tuple(part for part in TOGETHER if part in parts and part not in missing)
+        unknowns = tuple(name for part in together for name in parts[part])
+        found += await _ways(policy, given, together, (*unknowns, *always), blocked=blocked)
     found.sort(key=lambda each: (each.tried is not True, len(each.words)))
     told = {each.words: each for each in reversed(found) if each.tried is not False}
     return tuple(each for each in found if told.get(each.words) is each)[:MAX_WAYS]
@@ -69,10 +80,10 @@ async def _ways(
         return []
     found: list[Change] = []
     for literals in islice(disjuncts(condition), MAX_TRIED):
-        changed, needed, sure = _changed(given, literals)
+        question, needed, sure = changed(given, literals)
         if not needed:
             continue
-        tried = await allowed(policy, changed) if sure else None
+        tried = await allowed(policy, question) if sure else None
         found.append(Change(parts, words(both(needed)), tried))
     return _least(found)
 
@@ -91,10 +102,21 @@ async def allowed(policy: Opened, given: JsonObject) -> bool:
     """Whether OPA allows it. An answer that production would not take is no."""
     try:
         verdict = await policy.ask({"input": given})
-        said = decision.read(verdict.result, asked=1, phase="request", revision=verdict.revision, decision_id="")
-        return isinstance(ruling(said, phase="request", scopes=_list(_member(given, "subject"), "scopes")), Permitted)
+        asked: Literal["request", "result"] = "result" if phase(given) == "result" else "request"
+        said = decision.read(verdict.result, asked=1, phase=asked, revision=verdict.revision, decision_id="")
+        return isinstance(ruling(said, phase=asked, scopes=_list(_member(given, "subject"), "scopes")), Permitted)
     except Undecided:
         return False
+
+
+def phase(given: JsonObject) -> Phase:
+    match _member(given.get("action"), "phase"):
+        case "list":
+            return "list"
+        case "result":
+            return "result"
+        case _:
+            return "request"
 
 
 def disjuncts(formula: Formula) -> Iterator[tuple[Formula, ...]]:
@@ -113,19 +135,19 @@ def disjuncts(formula: Formula) -> Iterator[tuple[Formula, ...]]:
             yield (formula,)
 
 
-def _changed(given: JsonObject, literals: Sequence[Formula]) -> tuple[JsonObject, list[Formula], bool]:
+def changed(given: JsonObject, literals: Sequence[Formula]) -> tuple[JsonObject, list[Formula], bool]:
     """The question so changed that the tests hold, those that did not hold before, and whether all could be made to hold."""
-    changed = deepcopy(given)
+    question = deepcopy(given)
     needed: list[Formula] = []
     sure = True
     for literal in literals:
-        before = deepcopy(changed)
-        if not _make_hold(changed, literal):
+        before = deepcopy(question)
+        if not _make_hold(question, literal):
             sure = False
             needed.append(literal)
-        elif changed != before:
+        elif question != before:
             needed.append(literal)
-    return changed, needed, sure
+    return question, needed, sure
 
 
 def _make_hold(changed: JsonObject, literal: Formula) -> bool:

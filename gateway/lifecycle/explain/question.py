@@ -1,7 +1,8 @@
 """What is to be explained: a question made of what a user says, one from a file, or one that the audit holds."""
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from gateway.catalog.names import split_name, split_uri
 from gateway.lifecycle.recorded import Reading, records
 from gateway.model import Caller, ClientInfo, Identity, ItemType, Json, JsonObject, Resource, Subject
 from gateway.policy import document
+from gateway.policy.extract import declarations, extracted
 
 METHODS: dict[ItemType, str] = {
     "tool": "tools/call",
@@ -17,6 +19,7 @@ METHODS: dict[ItemType, str] = {
     "resource": "resources/read",
     "resource_template": "resources/read",
 }
+SOON_LINES = 20_000  # after a decision's own line: a shadow answers within seconds
 ISSUER = "urn:mcp-gateway:explained"  # where nobody says who vouches for the subject
 
 
@@ -33,6 +36,7 @@ class Recorded:
     cause: str | None  # why there was no decision
     question: JsonObject | None  # the input, where the level of the record keeps it
     stand_ins: tuple[str, ...] = ()  # JSON pointers to what in it is not what was sent
+    shadows: tuple[JsonObject, ...] = ()  # what candidates would have done otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,15 @@ class Hypothesis:
 
 
 def question(asked: Hypothesis, facts: Json, time_ns: int) -> tuple[JsonObject, tuple[str, ...]]:
-    """The input, and notes on what was assumed. The item's definition is taken to be the reviewed one."""
+    """The input, and notes on what was assumed. The item's definition is taken to be the reviewed one; what the facts declare of
+    its arguments is read in them, as the gateway would. Raises `Unanswerable`.
+    """
     resource, notes = _resource(asked, facts)
+    arguments = asked.arguments or {}
+    try:
+        declared = () if asked.type == "resource" else declarations(facts, "").of(resource)
+    except ValueError as error:
+        raise Unanswerable(f"the facts cannot be used: {error}") from error
     subject = Subject("user", Identity(asked.issuer, asked.subject), "jwt", asked.groups, asked.scopes)
     made = document.document(
         document.Question(
@@ -67,8 +78,9 @@ def question(asked: Hypothesis, facts: Json, time_ns: int) -> tuple[JsonObject, 
             decision_id="",
             request_id="",
             trace_id=None,
-            arguments=asked.arguments or {},
+            arguments=arguments,
             arguments_valid=True,
+            extracted=extracted(declared, arguments) if declared else None,
         )
     )
     given = made["input"]
@@ -92,24 +104,39 @@ def from_file(path: Path) -> JsonObject:
 
 
 def recorded(decision_id: str, folder: Path) -> Recorded:
-    """What the audit says of a decision. Raises `Unanswerable` and `NoAudit`."""
+    """What the audit says of a decision, and what a shadow said of it. Raises `Unanswerable` and `NoAudit`."""
     read = Reading()
+    found: Recorded | None = None
+    shadows: list[JsonObject] = []  # they stand before or after it: the call may have taken its time
+    wanted_until = sys.maxsize
     for record in records(folder, read):
-        for one in _objects(record.get("decisions")):
-            if one.get("decision_id") == decision_id:
-                held = one.get("document")
-                given = held.get("input", held) if isinstance(held, dict) else None
-                usable = isinstance(given, dict) and isinstance(given.get("resources"), list)
-                marks = one.get("stand_ins")
-                return Recorded(
-                    record=record,
-                    revision=_text(one, "revision"),
-                    cause=_text(one, "cause"),
-                    question=given if isinstance(given, dict) and usable else None,
-                    stand_ins=tuple(str(each) for each in marks) if isinstance(marks, list) else (),
-                )
+        if record.get("type") == "shadow" and record.get("decision_id") == decision_id:
+            shadows.append(record)
+        if found is None and (found := _decided(record, decision_id)) is not None:
+            wanted_until = read.lines + SOON_LINES
+        if read.lines > wanted_until:
+            break
+    if found is not None:
+        return replace(found, shadows=tuple(shadows))
     bad = f" ({read.bad_lines} of them could not be read)" if read.bad_lines else ""
     raise Unanswerable(f"{folder}: no decision {decision_id} in {read.lines} lines of {read.files} files{bad}")
+
+
+def _decided(record: JsonObject, decision_id: str) -> Recorded | None:
+    for one in _objects(record.get("decisions")):
+        if one.get("decision_id") == decision_id:
+            held = one.get("document")
+            given = held.get("input", held) if isinstance(held, dict) else None
+            usable = isinstance(given, dict) and isinstance(given.get("resources"), list)
+            marks = one.get("stand_ins")
+            return Recorded(
+                record=record,
+                revision=_text(one, "revision"),
+                cause=_text(one, "cause"),
+                question=given if isinstance(given, dict) and usable else None,
+                stand_ins=tuple(str(each) for each in marks) if isinstance(marks, list) else (),
+            )
+    return None
 
 
 def _resource(asked: Hypothesis, facts: Json) -> tuple[Resource, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from gateway.lifecycle.conditions.rules import Rules
 from gateway.lifecycle.explain.answer import Explanation, Said
+from gateway.lifecycle.explain.nearby import phase
 from gateway.lifecycle.explain.question import Recorded
 from gateway.lifecycle.printing import plain
 from gateway.model import Json, JsonObject
@@ -16,6 +17,7 @@ LABELS = {
     "refused": "refused",
     "withheld": "withheld",
     "hid": "hidden",
+    "silent": "would grant",
     "granted": "granted",
     "waived": "waived",
     "observed": "observes",
@@ -25,20 +27,27 @@ _SPEAKING = frozenset({"refused", "hid", "granted"})  # what a record names, too
 
 def lines(told: Explanation, folder: str) -> list[str]:
     """`folder`: that of the policies, as the reader names it, before each file."""
-    shown = [f"{told.outcome.upper()}  {headline(told.question)}"]
-    shown += [_line("", note) for note in told.notes]
-    first = "hid" if told.outcome == "hidden" else "refused"
-    for verb in sorted(LABELS, key=lambda each: each != first):
-        shown += _said([each for each in told.said if each.verb == verb], folder)
+    result = phase(told.question) == "result"
+    late = told.outcome not in ("allowed", "undecided") and result
+    shown = [f"{'WITHHELD' if late else told.outcome.upper()}  {headline(told.question)}"]
+    shown += [_line("", "; ".join(told.notes))] if told.outcome == "hidden" else [_line("", note) for note in told.notes]
+    hidden = told.outcome == "hidden"
+    for verb in sorted(LABELS, key=lambda each: each not in (("hid", "silent") if hidden else ("refused",))):
+        label = "also refused" if verb == "refused" and hidden else LABELS[verb]
+        shown += _said(label, [each for each in told.said if each.verb == verb], folder)
     if told.as_long_as is not None:
         always = told.as_long_as == "always"
         shown.append(_line("always" if always else "as long as", "whatever its arguments" if always else told.as_long_as))
+    done = "shown" if result else "allowed"
     for at, change in enumerate(told.changes):
         tried = "" if change.tried else "  (not tried)" if change.tried is None else "  (asked: not allowed)"
-        shown.append(_line("allowed with" if at == 0 else "     or with", change.words + tried))
+        shown.append(_line(f"{done} with" if at == 0 else f"{'or with':>{len(done) + 5}}", change.words + tried))
     if told.outcome in ("denied", "hidden") and not told.changes:
-        shown.append(_line("allowed with", "unknown: OPA names nothing in the request that would change it"))
-    shown += _duties([each for each in told.said if each.verb == "obliged"])
+        shown.append(
+            _line(f"{done} with", f"unknown: OPA names nothing in the {'result' if result else 'request'} that would change it")
+        )
+    if told.outcome in ("allowed", "listed"):  # elsewhere nothing is owed but the record
+        shown += _duties([each for each in told.said if each.verb == "obliged"])
     shown.append(_line("policy", told.revision))
     return [plain(line) for line in shown]
 
@@ -51,6 +60,8 @@ def recorded_lines(told: Recorded, rules: Rules, folder: str, revision: str, *, 
         shown.append(_line("", f"there was no decision: {told.cause}"))
     if again is None or _spoken(record) != {(each.verb, each.rule, each.code) for each in again.said if each.verb in _SPEAKING}:
         shown += _recorded_rules(record, rules, folder)
+    for each in told.shadows:
+        shown += [_line("in shadow", said) for said in _shadowed(each)]
     if told.revision is not None and not same_contents(told.revision, revision):
         shown.append(_line("note", f"these policies are {revision}: what follows is what they say now"))
     if told.question is None:
@@ -59,6 +70,17 @@ def recorded_lines(told: Recorded, rules: Rules, folder: str, revision: str, *, 
     if told.stand_ins:
         shown.append(_line("note", f"not as it was sent, for it was secret: {', '.join(told.stand_ins)}"))
     return [plain(line) for line in shown]
+
+
+def _shadowed(record: JsonObject) -> Iterator[str]:
+    """`candidate 8f01: newly-denied by org/x refused`."""
+    candidate = f"candidate {record.get('candidate', 'unknown')}"
+    if isinstance(cause := record.get("cause"), str):
+        yield f"{candidate}: no decision ({cause})"
+    for difference in _objects(record.get("differences")):
+        rules = difference.get("rules")
+        by = f" by {', '.join(str(each) for each in rules)}" if isinstance(rules, list) and rules else ""
+        yield f"{candidate}: {difference.get('kind')}{by}"
 
 
 def _recorded_rules(record: JsonObject, rules: Rules, folder: str) -> Iterator[str]:
@@ -99,10 +121,10 @@ def headline(given: JsonObject) -> str:
     return f"{method} {what}{late}  for {who.get('type', '')} {who.get('id', '')} ({held})"
 
 
-def _said(said: Sequence[Said], folder: str) -> Iterator[str]:
+def _said(label: str, said: Sequence[Said], folder: str) -> Iterator[str]:
     for at, each in enumerate(said[:MAX_OF_A_KIND]):
         code = f" [{each.code}]" if each.code else ""
-        yield _line(LABELS[each.verb] if at == 0 else "", f"{each.text}{code}")
+        yield _line(label if at == 0 else "", f"{each.text}{code}")
         yield _line("", f"  {folder}/{each.file}:{each.line}" if each.file else f"  {each.rule}")
     if len(said) > MAX_OF_A_KIND:
         yield _line("", f"and {len(said) - MAX_OF_A_KIND} more (--json)")

@@ -197,3 +197,15 @@ def test_bad_personas_are_told_with_their_place(text: str, said: str, tmp_path: 
 
 def test_a_change_that_does_not_exist_cannot_be_failed_on(personas: Path) -> None:
     assert "there is no such change" in run(personas, "--fail-on", "everything", code=2)
+
+
+def test_what_is_counted_of_the_groups_tells_personas_apart(tmp_path: Path) -> None:
+    old = '\tnot "release" in input.subject.groups\n'
+    new = '\tcount({group | some group in input.subject.groups; group != "engineers"}) == 0\n'
+    place = tmp_path / "people.yaml"
+    person = '{name: NAME, groups: [engineers MORE], scopes: ["deploy:write"]}'
+    one, other = person.replace("NAME", "one").replace("MORE", ""), person.replace("NAME", "other").replace("MORE", ", x")
+    place.write_text(f"personas: [{one}, {other}]")
+    told = cells(place, "--backend", "deploy", policies=changed(tmp_path, "servers/deploy/production.rego", old, new))
+    assert told["one", "deploy__deploy"]["when"] == IN_STAGING
+    assert told["other", "deploy__deploy"] == {"access": "allowed"}

@@ -91,6 +91,62 @@ def test_a_hidden_item_says_who_hides_it_and_that_it_seems_not_to_exist() -> Non
     assert told["notes"] == ["no rule grants it", "it is answered as if there were no such item"]
 
 
+def test_a_rule_that_granted_nothing_says_what_it_lacked() -> None:
+    told = explain("--group", "analysts", "--tool", "crm__delete_customer", code=1)
+    (silent,) = [each for each in told["said"] if each["verb"] == "silent"]
+    assert (silent["rule"], silent["text"]) == (
+        "servers/crm/access",
+        "Who sees what of the customer database: to group crm_admins",
+    )
+    assert silent["file"] == "mcp/servers/crm/access.rego"
+
+
+def withheld(tmp_path: Path, **members: Any) -> Path:
+    """A log that holds a private key, as it came back."""
+    asked = ("--group", "engineers", "--tool", "deploy__service_log", "--arguments", '{"service": "web"}')
+    given = explain(*asked, code=0)["input"]
+    given["action"]["phase"] = "result"
+    given |= {"result": {"content": [{"type": "text", "text": "-----BEGIN PRIVATE KEY-----"}]}, **members}
+    place = tmp_path / "result.json"
+    place.write_text(json.dumps({"input": given}))
+    return place
+
+
+def test_a_result_that_was_withheld_says_what_would_have_let_it_pass(tmp_path: Path) -> None:
+    place = withheld(tmp_path)
+    told = explain("--input", str(place), code=1)
+    assert spoke(told, "withheld") == [("servers/deploy/private_keys", "private_key_in_log")]
+    assert told["would_be_allowed"] == [
+        {"changes": ["result"], "when": 'result as JSON does not contain "PRIVATE KEY-----"'},
+    ]
+    lines = run("--policies", str(ROOT), "--input", str(place), code=1).splitlines()
+    assert lines[0] == "WITHHELD  tools/call deploy__service_log (its result)  for user somebody (engineers)"
+    assert not [line for line in lines if "duties" in line]
+
+
+def test_an_undecided_question_says_what_of_it_is_no_question(tmp_path: Path) -> None:
+    place = withheld(tmp_path)
+    place.write_text(place.read_text().replace('["engineers"]', '"x"'))
+    told = explain("--input", str(place), code=1)
+    assert told["outcome"] == "undecided"
+    assert "input.subject.groups: 'x' is not of type 'array'" in told["notes"]
+
+
+def test_what_the_gateway_reads_in_arguments_is_read_and_not_taken_for_known(tmp_path: Path) -> None:
+    for name in ("policies", "schemas"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    place = tmp_path / "policies/mcp/facts/data.yaml"
+    old, new = "services: {labels: [safe]}", "services: {labels: [safe], extract: {page: {kind: url}}}"
+    assert old in place.read_text()
+    place.write_text(place.read_text().replace(old, new))
+    asked = ("--group", "engineers", "--tool", "deploy__services", "--arguments")
+    told = explain(*asked, '{"page": "https://example.com/a"}', code=0, policies=tmp_path)
+    assert told["input"]["extracted"]["urls"][0]["host"] == "example.com"
+    assert "extracted" in told["allowed_when"]
+    refused = explain(*asked, '{"page": "//[x"}', code=1, policies=tmp_path)
+    assert spoke(refused, "refused") == [("org/extraction", "unreadable_argument")]
+
+
 def test_an_item_that_nobody_reviewed_is_asked_about_without_a_fingerprint() -> None:
     told = explain("--group", "analysts", "--tool", "crm__new", code=1)
     assert told["outcome"] == "hidden"
@@ -145,6 +201,17 @@ def test_a_recorded_question_is_asked_again(tmp_path: Path) -> None:
     told = run("d1", "--audit", str(folder), "--policies", str(ROOT), code=1)
     assert told.startswith("RECORDED  denied, decided by policy old\n")
     assert "DENIED  tools/call deploy__deploy" in told
+
+
+def test_what_a_shadow_said_stands_beside_what_was_decided(tmp_path: Path) -> None:
+    differences = [{"kind": "newly-denied", "rules": ["org/new refused"], "items": ["crm__search"], "count": 1}]
+    shadow = {"type": "shadow", "decision_id": "d1", "candidate": "c4", "differences": differences}
+    other = {**shadow, "decision_id": "d2", "candidate": "c5"}
+    line = record({"decision_id": "d1", "phase": "request", "revision": "old"})
+    folder = audit(tmp_path / "audit", *(json.dumps(each) for each in (shadow, other, line)))
+    told = run("d1", "--audit", str(folder), "--policies", str(ROOT), code=1)
+    assert "  in shadow    candidate c4: newly-denied by org/new refused" in told.splitlines()
+    assert "c5" not in told
 
 
 def test_what_the_record_and_the_policies_say_alike_is_told_once(tmp_path: Path) -> None:

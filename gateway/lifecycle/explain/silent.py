@@ -1,0 +1,53 @@
+"""Why no rule grants an item: for each rule that could, what of who asks, and when, would have made it speak."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.lifecycle.conditions.formula import FALSE, Formula, both, either
+from gateway.lifecycle.conditions.opened import Opened
+from gateway.lifecycle.conditions.rules import Package
+from gateway.lifecycle.conditions.standing import backend_of, observing, organisation_grants, ways
+from gateway.lifecycle.conditions.words import words
+from gateway.lifecycle.explain.nearby import changed, disjuncts
+from gateway.model import JsonObject
+
+WHO = ("input.subject", "input.agent", "input.context")
+MAX_TRIED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Ungranted:
+    """A rule that did not grant it, and of what it lacked the least."""
+
+    package: Package
+    when: str
+
+
+async def ungranted(policy: Opened, given: JsonObject) -> tuple[Ungranted, ...]:
+    """Rules that grant this item to nobody are left out. Raises `Undecided`."""
+    backend = backend_of(given)
+    if backend is None:
+        return ()
+    silent = await observing(policy, given, ())
+    counted = await organisation_grants(policy, backend)
+    left: dict[str, list[Formula]] = {}
+    for rule, way in await ways(policy, given, WHO, backend, "allow"):
+        if rule not in silent and (counted or not rule.startswith("org/")):
+            left.setdefault(rule, []).append(way.condition)
+    return tuple(_told(policy, given, left))
+
+
+def _told(policy: Opened, given: JsonObject, left: dict[str, list[Formula]]) -> Iterator[Ungranted]:
+    for rule, conditions in left.items():
+        condition = either(conditions)
+        package = policy.rules.packages.get(rule)
+        if condition != FALSE and package is not None:
+            yield Ungranted(package, words(either(_lacking(given, condition))))
+
+
+def _lacking(given: JsonObject, condition: Formula) -> Iterator[Formula]:
+    """Of each way to a grant what does not hold now."""
+    for at, literals in enumerate(disjuncts(condition)):
+        if at == MAX_TRIED:
+            return
+        yield both(changed(given, literals)[1])
