@@ -1,7 +1,8 @@
 """Compare the schemas of the policy contract with the released ones: `python -m tools.contract` prints what would break users.
 
-`python -m tools.contract --release` makes today's schemas the released ones of their version: additions become promises.
-A change that breaks needs a new version, `schemas/released/v<n>`; what is released there is never edited.
+Every version that the gateway serves is compared with its own: its schemas are in the folder that `gateway.policy.contract`
+names, the newest version's in schemas/ itself. `python -m tools.contract --release` makes today's schemas the released ones of
+their version: additions become promises. A change that breaks needs a new version, `schemas/released/v<n>`.
 """
 
 import json
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from gateway.policy.contract import SERVED, Contract, Contracts
 
 SCHEMAS = Path(__file__).resolve().parents[1] / "schemas"
 RELEASED = SCHEMAS / "released"
@@ -42,9 +45,9 @@ class Pair:
         return Pair(old, new, self.old_root, self.new_root, self.use, f"{self.path}.{name}".lstrip("."), (*self.seen, own))
 
 
-def version() -> int:
-    """Of the contract that today's schemas describe."""
-    said = json.loads((SCHEMAS / "input.json").read_text())["properties"]["version"]["const"]
+def version(folder: Path = SCHEMAS) -> int:
+    """Of the contract that the schemas in a folder describe."""
+    said = json.loads((folder / "input.json").read_text())["properties"]["version"]["const"]
     assert isinstance(said, int)
     return said
 
@@ -164,31 +167,36 @@ def _resolved(schema: Any, root: Any) -> Any:
     return schema
 
 
-def found() -> tuple[str, ...]:
-    """What today's schemas break of the released ones of their version."""
-    folder = RELEASED / f"v{version()}"
+def found(contract: Contract, schemas: Path = SCHEMAS) -> tuple[str, ...]:
+    """What the schemas of a version break of those that were released for it, or do not say at all."""
+    folder, released = schemas / contract.schemas, schemas / "released" / f"v{contract.version}"
+    if not (folder / "input.json").is_file():
+        return (f"{contract.schemas}: there are no schemas of version {contract.version}, which the gateway serves",)
+    if version(folder) != contract.version:
+        return (f"{contract.schemas}: describes version {version(folder)}, and is that of version {contract.version}",)
     told = []
     for name, use in USES.items():
-        released = json.loads((folder / f"{name}.json").read_text())
-        today = json.loads((SCHEMAS / f"{name}.json").read_text())
-        told += [f"{name}.json: {each}" for each in breaks(released, today, use)]
+        today = json.loads((folder / f"{name}.json").read_text())
+        if released.is_dir():
+            told += [f"{name}.json: {each}" for each in breaks(json.loads((released / f"{name}.json").read_text()), today, use)]
     return tuple(told)
 
 
-def main(arguments: list[str]) -> int:
-    folder = RELEASED / f"v{version()}"
-    if folder.is_dir():
-        told = found()
-        for each in told:
+def main(arguments: list[str], contracts: Contracts = SERVED, schemas: Path = SCHEMAS) -> int:
+    told = {number: found(contract, schemas) for number, contract in sorted(contracts.items())}
+    for number, broken in told.items():
+        for each in broken:
             print(each)
-        if told:
-            print(f"version {version()} promises otherwise (docs/input.md): undo it, or begin a new version")
-            return 1
-    if arguments == ["--release"]:
-        folder.mkdir(parents=True, exist_ok=True)
+        if broken:
+            print(f"version {number} promises otherwise (docs/input.md): undo it, or begin a new version")
+    if any(told.values()):
+        return 1
+    for contract in contracts.values() if arguments == ["--release"] else ():
+        released = schemas / "released" / f"v{contract.version}"
+        released.mkdir(parents=True, exist_ok=True)
         for name in USES:
-            (folder / f"{name}.json").write_bytes((SCHEMAS / f"{name}.json").read_bytes())
-        print(f"released as version {version()}: {', '.join(USES)}")
+            (released / f"{name}.json").write_bytes((schemas / contract.schemas / f"{name}.json").read_bytes())
+        print(f"released as version {contract.version}: {', '.join(USES)}")
     return 0
 
 

@@ -3,20 +3,24 @@
 import copy
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from gateway.policy import decision, document
+from gateway.policy.contract import SERVED
+from tests.adapters.opa.two_versions import BOTH, VERSION_2
 from tests.policies.demo import ROOT, schema
-from tools.contract import RELEASED, USES, breaks, found, version
+from tools.contract import RELEASED, USES, breaks, found, main, version
 
 Change = Callable[[dict[str, Any]], None]
 
 
-def test_todays_schemas_keep_what_was_released() -> None:
-    assert found() == ()
+@pytest.mark.parametrize("number", SERVED)
+def test_the_schemas_of_each_version_keep_what_was_released_for_it(number: int) -> None:
+    assert found(SERVED[number]) == ()
 
 
 def test_the_gateway_the_schemas_and_the_newest_release_are_of_one_version() -> None:
@@ -24,6 +28,47 @@ def test_the_gateway_the_schemas_and_the_newest_release_are_of_one_version() -> 
     assert {document.VERSION, decision.VERSION, version(), schema("decision")["properties"]["version"]["const"]} == {
         max(versions)
     }
+    assert versions == set(SERVED)
+
+
+@pytest.fixture
+def schemas(tmp_path: Path) -> Path:
+    """Of two versions: the newer one lets go of a member of the facts."""
+    for folder, number in ((tmp_path, 1), (tmp_path / "v2", 2)):
+        folder.mkdir(exist_ok=True)
+        for name in USES:
+            told = schema(name)
+            told["properties"]["version"]["const"] = number
+            if number == 2 and name == "facts":
+                del told["properties"]["blocks"]
+            (folder / f"{name}.json").write_text(json.dumps(told))
+    return tmp_path
+
+
+def edited(file: Path, change: Change) -> None:
+    told = json.loads(file.read_text())
+    change(told)
+    file.write_text(json.dumps(told))
+
+
+def test_each_version_is_compared_with_its_own_release(schemas: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--release"], BOTH, schemas) == 0
+    assert capsys.readouterr().out == "".join(f"released as version {number}: input, decision, facts\n" for number in (1, 2))
+    assert main([], BOTH, schemas) == 0
+    edited(schemas / "v2/input.json", lambda said: said["properties"].pop("agent"))
+    assert main(["--release"], BOTH, schemas) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "input.json: agent is gone",
+        "version 2 promises otherwise (docs/input.md): undo it, or begin a new version",
+    ]
+    assert main([], SERVED, schemas) == 0
+
+
+def test_a_version_that_is_served_has_schemas_of_its_own(schemas: Path) -> None:
+    edited(schemas / "v2/input.json", lambda said: said["properties"]["version"].update(const=1))
+    assert found(VERSION_2, schemas) == ("v2: describes version 1, and is that of version 2",)
+    (schemas / "v2/input.json").unlink()
+    assert found(VERSION_2, schemas) == ("v2: there are no schemas of version 2, which the gateway serves",)
 
 
 @pytest.mark.parametrize("name", USES)
