@@ -53,7 +53,7 @@ def init_command(
 
 
 @policy.command("new")
-def new_command(
+def new_command(  # noqa: PLR0913, PLR0917 — an argument for each option
     rule: Annotated[str | None, typer.Argument(help="servers/<backend>/<rule> or org/<rule>; with --from there is none")] = None,
     folder: Folder = Path(),
     verb: Annotated[Verb, typer.Option("--verb", help="what the rule says")] = "deny",
@@ -62,13 +62,16 @@ def new_command(
         str | None, typer.Option("--from", metavar="library:RULE", help="copy a rule of the library instead")
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="what the library has")] = False,
+    force: Annotated[bool, typer.Option("--force", help="also about a tool that facts and schemas do not know yet")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Begin a rule: its file with METADATA, typed by its tool's schema if there is one, and its test, which fails.
 
     With --from, copy a rule of the library with its tests and settings; --list tells what there is.
 
-    Example: mcp-gateway policy new servers/crm/refunds --tool refund
+    A tool that its backend does not have, as far as facts and schemas know, is refused with the one that may be meant.
+
+    Example: mcp-gateway policy new servers/crm/address_changes --tool update_customer
     Example: mcp-gateway policy new --from library:sql_read_only our-policies
     """
     if listing:
@@ -81,14 +84,16 @@ def new_command(
         raise failed("which rule? servers/<backend>/<rule> or org/<rule>, or --from library:RULE (--list shows what there is)")
     try:
         repository(folder)
-        written = new_rule.add(folder, rule, verb=verb, tool=tool)
+        begun = new_rule.add(folder, rule, verb=verb, tool=tool, force=force)
     except (NoRepository, NotMade) as error:
         raise failed(str(error)) from error
     if as_json:
-        typer.echo(json.dumps({"rule": written[0], "test": written[1]}))
+        typer.echo(json.dumps({"rule": begun.rule, "test": begun.test, "note": begun.note or None}))
         return
-    typer.echo(f"{folder / written[0]}: say who is refused, and who is not")
-    typer.echo(f"{folder / written[1]}: fails until the rule does so; then: mcp-gateway policy check {folder}")
+    if begun.note:
+        typer.echo(begun.note, err=True)
+    typer.echo(f"{folder / begun.rule}: {new_rule.HINTS[verb]}")
+    typer.echo(f"{folder / begun.test}: fails until the rule does so; then: mcp-gateway policy check {folder}")
 
 
 def _show_library(*, as_json: bool) -> None:

@@ -60,6 +60,66 @@ def test_a_value_that_cannot_be_is_found(shipped: Path, condition: str, message:
     assert (line, said[: len(message)]) == (0, message)
 
 
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (
+            'input.resources[0].name == "deplyo"',
+            '"deplyo" is no item of deploy that facts or schemas know; did you mean "deploy"?',
+        ),
+        ('"restrat" == input.resources[0].name', '"restrat" is no item of deploy that facts or schemas know; did you mean'),
+        (
+            'input.resources[0].name in {"deploy", "xyz"}',
+            '"xyz" is no item of deploy that facts or schemas know; there are deploy',
+        ),
+        ('item.among(input.resources[0], {"tool": {"deplyo", "restart"}})', '"deplyo" is no item of deploy that facts'),
+        ('item.among(input.resources[0], {"prompt": {"deploy"}})', '"deploy" is no item of deploy that facts or schemas know'),
+        ('input.resources[0].id == "deploy__deplyo"', '"deploy__deplyo" is no item of deploy that facts'),
+        ('input.resources[0].template == "deploy://{x}"', '"deploy://{x}" is no item of deploy that facts'),
+        ('input.resources[0].id == "crm__customer"', '"crm__customer" is no item of deploy that facts'),
+    ],
+)
+def test_an_item_that_the_backend_does_not_have_is_found(shipped: Path, condition: str, message: str) -> None:
+    ((line, said),) = found(shipped, condition)
+    assert (line, said[: len(message)]) == (0, message)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'input.resources[0].name == "deploy"',
+        'input.resources[0].name == "incident_report"',
+        'startswith(input.resources[0].name, "deplyo_")',
+        'input.resources[0].name == "deplyo" # unknown: it comes with the next release',
+        'input.resources[0].uri == "deploy://services/web/status"',
+        'item.among(input.resources[0], {"resource": {"deploy://services/web/status"}})',
+        'item.among(input.resources[0], {"resource_template": {"deploy://services/{service}/status"}})',
+        'input.arguments.service == "deplyo"',
+        'input.agent.name == "deplyo"',
+    ],
+)
+def test_items_that_there_are_and_patterns_are_left_alone(shipped: Path, condition: str) -> None:
+    assert found(shipped, condition) == []
+
+
+def test_names_of_a_backend_that_nothing_is_known_of_are_not_judged(shipped: Path) -> None:
+    place = shipped / "policies/mcp/servers/tickets/closing.rego"
+    place.parent.mkdir()
+    text = HEAD.replace("servers.deploy.sample", "servers.tickets.closing").replace(
+        "#   - input.arguments: schema.tools.deploy.deploy\n", ""
+    )
+    place.write_text(text + 'deny contains "a" if input.resources[0].name == "close"\n')
+    assert found(shipped, "input.arguments_valid") == []
+    place.unlink()
+
+
+def test_the_words_of_the_shipped_rules_are_known_where_nothing_has_them(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    facts = root / "policies/mcp/facts/data.yaml"
+    facts.write_text(facts.read_text().replace("destructive, personal]", "personal]"))
+    assert found(root, '"destructive" in item.labels(input.resources[0])') == []
+
+
 def test_a_name_is_followed_to_what_it_stands_for(shipped: Path) -> None:
     said = found(shipped, "some position, resource in input.resources", 'resource.type == "tol"', "position == 0")
     assert said == [(1, 'input.resources.*.type is never "tol"; it is one of prompt, resource, resource_template, tool')]

@@ -16,7 +16,7 @@ from gateway.lifecycle.making import texts
 from gateway.lifecycle.making.repository import NotMade, make
 from gateway.lifecycle.making.rule import Verb, add
 from gateway.lifecycle.repository import repository
-from tests.lifecycle.repositories import invoked
+from tests.lifecycle.repositories import invoked, only
 from tools.binaries import find, pinned
 
 VERBS: tuple[Verb, ...] = ("deny", "withhold", "oblige", "hide", "allow")
@@ -97,10 +97,28 @@ def test_new_rules_of_every_verb_are_right_but_for_what_they_say(tmp_path: Path)
 
 def test_a_new_rule_is_typed_by_its_tools_schema_where_there_is_one(tmp_path: Path) -> None:
     make(tmp_path)
-    typed, _ = add(tmp_path, "policies/mcp/servers/crm/one.rego", verb="deny", tool="customer")
-    untyped, _ = add(tmp_path, "servers/crm/two", verb="deny", tool="unknown")
-    assert "- input.arguments: schema.tools.crm.customer" in (tmp_path / typed).read_text()
-    assert "input.arguments" not in (tmp_path / untyped).read_text()
+    typed = add(tmp_path, "policies/mcp/servers/crm/one.rego", verb="deny", tool="customer")
+    untyped = add(tmp_path, "servers/tickets/two", verb="deny", tool="unknown")
+    assert "- input.arguments: schema.tools.crm.customer" in (tmp_path / typed.rule).read_text()
+    assert "input.arguments" not in (tmp_path / untyped.rule).read_text()
+
+
+def test_a_tool_that_its_backend_does_not_have_is_refused_unless_somebody_insists(tmp_path: Path) -> None:
+    make(tmp_path)
+    refused = invoked("new", "servers/crm/closing", str(tmp_path), "--tool", "delete_custmer")
+    said = '"delete_custmer" is no tool of crm that facts or schemas know; did you mean "delete_customer"?'
+    assert (refused.exit_code, refused.stderr.splitlines()[0]) == (2, said)
+    assert not (tmp_path / "policies/mcp/servers/crm/closing.rego").exists()
+    for verb in VERBS:
+        begun = invoked("new", f"servers/crm/early_{verb}", str(tmp_path), "--tool", "merge", "--verb", verb, "--force")
+        assert (begun.exit_code, begun.stderr) == (0, "")
+    passed = asyncio.run(only(tmp_path, "conventions", "format", "regal"))
+    assert [found for each in passed.values() for found in each.findings] == []
+    unheard = invoked("new", "servers/tickets/closing", str(tmp_path), "--tool", "close_ticket", "--verb", "allow")
+    assert (unheard.exit_code, unheard.stderr[:51]) == (0, "nothing is known of a backend tickets yet, so no na")
+    rule = "policies/mcp/servers/tickets/closing.rego"
+    assert unheard.stdout.splitlines()[0] == f"{tmp_path / rule}: say who sees it and may ask for it"
+    assert 'item.among(resource, {"tool": {"close_ticket"}})' in (tmp_path / rule).read_text()
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,17 @@ A line that means this says so in a comment, `# absent:` and why.
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import msgspec
 
-from gateway.lifecycle.check import labels
+from gateway.lifecycle.check import labels, misnamed
 from gateway.lifecycle.check.mutants import conditions, operator
 from gateway.lifecycle.check.places import Node, Place, of_package, parsed
 from gateway.lifecycle.check.report import Outcome
 from gateway.lifecycle.check.steps import Bench, in_policies
+from gateway.lifecycle.check.terms import ANY, Path, nodes_of, path_of, texts_of, variables_of
+from gateway.lifecycle.known import known_items
+from gateway.lifecycle.repository import SCHEMAS
 from gateway.policy.structure import EXPLAINED, Finding
 
 AT_ONCE = 2
@@ -26,11 +28,8 @@ EQUAL = frozenset({"equal", "eq"})
 MEMBER = "internal.member_2"
 ABSENT = "# absent:"
 FACTS = ("data", "mcp", "facts")
-ANY = "*"  # a position
 GIVEN = frozenset({("input", "arguments"), ("input", "arguments_valid"), ("input", "result")})  # where their verb is asked
 COLLECTED = frozenset({"setcomprehension", "arraycomprehension", "objectcomprehension"})
-
-Path: TypeAlias = tuple[str, ...]
 
 
 async def kept(bench: Bench) -> Outcome:
@@ -45,6 +44,7 @@ async def kept(bench: Bench) -> Outcome:
     trees = await asyncio.gather(*(read(file) for file in files))
     whole = _json(bench.copy.schema("input.json"))
     told_labels = labels.labels(bench.copy)
+    offered = known_items(labels.facts(bench.copy), bench.repository.root / SCHEMAS)
     unread, notices = labels.unread(bench.copy, told_labels)
     found: list[Finding] = [*labels.unlabelled(told_labels), *unread]
     codes: dict[str, tuple[str, int]] = {}
@@ -54,6 +54,7 @@ async def kept(bench: Bench) -> Outcome:
         lines = bench.copy.texts[file].decode(errors="replace").split("\n")
         told = _File(file, tuple(lines), _typed(whole, tree, bench), told_labels.known)
         found += told.findings(tree)
+        found += misnamed.findings(file, tree, offered, lines)
         found += _twice(file, tree, codes)
     return Outcome(
         tuple(in_policies(each) for each in dict.fromkeys(found)),
@@ -71,9 +72,9 @@ class _File:
 
     def findings(self, tree: Node) -> Iterator[Finding]:
         for rule in tree.get("rules") or ():
-            names = _variables(rule)
+            names = variables_of(rule)
             verb = str(rule["head"]["ref"][0]["value"])
-            for node in _nodes(rule):
+            for node in nodes_of(rule):
                 terms = node.get("terms") if "terms" in node else node.get("value") if node.get("type") == "call" else None
                 if isinstance(terms, list) and len(terms) == 3:
                     yield from self._values(terms, names, node)
@@ -86,14 +87,14 @@ class _File:
             return
         if asked == MEMBER:
             if _are_labels(right):
-                for text in _texts(left) if self.labels else ():
+                for text in texts_of(left) if self.labels else ():
                     if text not in self.labels:
                         yield self._at(node, f'nothing is labelled "{text}" in the facts{labels.meant(text, self.labels)}')
-            yield from self._possible(_path(right, names), (ANY,), _texts(left), node)
-            yield from self._possible(_path(left, names), (), _texts(right), node)
+            yield from self._possible(path_of(right, names), (ANY,), texts_of(left), node)
+            yield from self._possible(path_of(left, names), (), texts_of(right), node)
             return
         for one, other in ((left, right), (right, left)):
-            yield from self._possible(_path(one, names), (), _texts(other), node)
+            yield from self._possible(path_of(one, names), (), texts_of(other), node)
 
     def _possible(self, path: Path | None, below: Path, texts: list[str], node: Node) -> Iterator[Finding]:
         if path is None or path[0] != "input" or not texts:
@@ -139,7 +140,7 @@ class _File:
         if kind in COLLECTED:
             return
         if kind == "ref":
-            path = _path(term, names)
+            path = path_of(term, names)
             if here and path is not None and self._may_be_absent(path):
                 yield path
             for each in value[1:] if isinstance(value, list) else ():
@@ -187,39 +188,6 @@ def _twice(file: str, tree: Node, codes: dict[str, tuple[str, int]]) -> Iterator
                 yield Finding(file, row, f"the code {code} is said in {first[0]}:{first[1]} too; each refusal has its own")
 
 
-def _variables(rule: Node) -> dict[str, Path]:
-    """What the names of a rule stand for: `some position, resource in input.resources`, `tool := input.resources[0]`."""
-    names: dict[str, Path] = {}
-    for node in _nodes(rule):
-        terms = node.get("terms")
-        if isinstance(terms, dict) and isinstance(terms.get("symbols"), list):
-            for symbol in terms["symbols"]:
-                said = symbol.get("value") if symbol.get("type") == "call" else None
-                if isinstance(said, list) and len(said) >= 3 and said[-2].get("type") == "var":
-                    path = _path(said[-1], names)
-                    if path is not None:
-                        names[str(said[-2]["value"])] = (*path, ANY)
-        elif isinstance(terms, list) and operator(terms) == "assign" and terms[1].get("type") == "var":
-            path = _path(terms[2], names)
-            if path is not None:
-                names[str(terms[1]["value"])] = path
-    return names
-
-
-def _path(term: Node, names: Mapping[str, Path]) -> Path | None:
-    """Where in the input or the data a term looks; None: somewhere else."""
-    if term.get("type") == "var":
-        return names.get(str(term.get("value")))
-    value = term.get("value")
-    if term.get("type") != "ref" or not isinstance(value, list) or not value or value[0].get("type") != "var":
-        return None
-    first = str(value[0]["value"])
-    start = (first,) if first in {"input", "data"} else names.get(first)
-    if start is None:
-        return None
-    return (*start, *(str(each["value"]) if each.get("type") == "string" else ANY for each in value[1:]))
-
-
 def _schema_at(schema: Node, path: Path) -> Node | None:
     at: Node | None = schema
     for name in path:
@@ -232,12 +200,6 @@ def _schema_at(schema: Node, path: Path) -> Node | None:
 def _items(schema: Node) -> Node | None:
     items = schema.get("items")
     return items if isinstance(items, dict) else None
-
-
-def _texts(term: Node) -> list[str]:
-    """The text, or the texts of a set or an array, that a term says outright."""
-    parts = term.get("value") if term.get("type") in {"set", "array"} else [term]
-    return [str(each["value"]) for each in parts or () if isinstance(each, dict) and each.get("type") == "string"]
 
 
 def _are_labels(term: Node) -> bool:
@@ -263,18 +225,6 @@ def _typed(whole: Node, tree: Node, bench: Bench) -> Node:
 def _json(text: bytes | None) -> Node:
     told: Node = msgspec.json.decode(text, type=dict) if text is not None else {}
     return told
-
-
-def _nodes(root: Node) -> Iterator[Node]:
-    """Every node, those that bind names in the order of the source."""
-    waiting: list[object] = [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield node
-            waiting.extend(reversed([each for name, each in node.items() if name != "location"]))
-        elif isinstance(node, list):
-            waiting.extend(reversed(node))
 
 
 def _listed(words: frozenset[str]) -> str:

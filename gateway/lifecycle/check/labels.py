@@ -20,6 +20,7 @@ from gateway.policy.structure import Finding
 ALIKE = 0.75  # of difflib's ratio: "sfae" is like "safe", "staff" is not
 READERS = ("mcp/org/", "mcp/servers/", "mcp/lib/")
 COMMENT = re.compile(r"^\s*#.*$", re.M)
+SHIPPED = frozenset({"safe", "writes", "destructive", "personal"})  # what the shipped rules mean, also while no item has it
 LITERAL = re.compile(r'"([a-z][a-z0-9_]*)"|`([a-z][a-z0-9_]*)`')
 
 
@@ -30,21 +31,27 @@ class Labels:
 
     @property
     def known(self) -> frozenset[str]:
-        return frozenset(each.text for each in self.of_items)
+        """Nothing where nothing is labelled at all."""
+        return frozenset(each.text for each in self.of_items) | SHIPPED if self.of_items else frozenset()
 
 
 def labels(copy: Snapshot) -> Labels:
     """Those of the facts, as the repository's own schema finds them; none where the facts are broken, of which others tell."""
-    texts = {
-        file: text.decode(errors="replace")
-        for file, text in copy.texts.items()
-        if file.startswith(FACTS) and not file.endswith(".rego")
-    }
+    texts = facts(copy)
     try:
         schema = msgspec.json.decode(copy.schema(FACTS_SCHEMA) or b"{}", type=dict)
         return Labels(item_labels(texts), named(texts, schema, "label"))
     except (ValueError, yaml.YAMLError, msgspec.DecodeError):
         return Labels()
+
+
+def facts(copy: Snapshot) -> dict[str, str]:
+    """The files of facts, by name."""
+    return {
+        file: text.decode(errors="replace")
+        for file, text in copy.texts.items()
+        if file.startswith(FACTS) and not file.endswith(".rego")
+    }
 
 
 def unlabelled(told: Labels) -> Iterator[Finding]:

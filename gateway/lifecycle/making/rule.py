@@ -1,10 +1,15 @@
-"""A new rule and its test, which fails: it is finished when somebody has said what is right, and the rule does it."""
+"""A new rule and its test, which fails: it is finished when somebody has said what is right, and the rule does it.
+
+A rule about a tool that its backend does not have protects nothing, so none is begun by mistake.
+"""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gateway.lifecycle.check.misnamed import UNKNOWN
+from gateway.lifecycle.known import Items, instead, known_items
 from gateway.lifecycle.making.repository import NotMade
 from gateway.lifecycle.repository import POLICIES, SCHEMAS, TESTS
 from gateway.policy.structure import BACKEND, CODE
@@ -21,6 +26,13 @@ TITLES: dict[Verb, str] = {
     "withhold": "say here why the result is not handed over",
     "oblige": "Say here what the gateway owes",
 }
+HINTS: dict[Verb, str] = {
+    "allow": "say who sees it and may ask for it",
+    "hide": "say for whom it does not exist, and for whom it does",
+    "deny": "say who is refused, and who is not",
+    "withhold": "say whose results are withheld, and whose are not",
+    "oblige": "say what is owed, and for whom",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,7 @@ class New:
     verb: Verb
     tool: str
     typed: bool  # the tool's arguments have a schema in the repository
+    early: bool = False  # the backend is known and does not have the tool, which somebody wants all the same
 
     @property
     def name(self) -> str:
@@ -45,29 +58,66 @@ class New:
         return self.path[1] if self.path[0] == "servers" else "crm"
 
 
-def add(root: Path, said: str, *, verb: Verb, tool: str | None) -> tuple[str, str]:
-    """Write the rule and its test; their paths from `root`. Raises `NotMade`, and then nothing was written."""
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What was written, by its path from the repository's root, and what to be told of it."""
+
+    rule: str
+    test: str
+    note: str = ""
+
+
+def add(root: Path, said: str, *, verb: Verb, tool: str | None, force: bool = False) -> Begun:
+    """Write the rule and its test. Raises `NotMade`, and then nothing was written. `force`: the tool may be unknown."""
     path = _path(said)
-    meant = tool or path[-1]
-    typed = path[0] == "servers" and (root / SCHEMAS / "tools" / path[1] / f"{meant}.json").is_file()
-    new = New(path, verb, meant, typed and verb not in {"allow", "hide"})
     if path[0] == "org" and verb == "allow":
         raise NotMade("grants are written by a backend's owner: name the rule servers/<backend>/<rule>")
-    files = {
-        "/".join((POLICIES, "mcp", *path)) + ".rego": rule(new),
-        "/".join((TESTS, "mcp", *path)) + "_test.rego": its_test(new),
-    }
-    for name in files:
+    written, tested = "/".join((POLICIES, "mcp", *path)) + ".rego", "/".join((TESTS, "mcp", *path)) + "_test.rego"
+    for name in (written, tested):
         if (root / name).exists():
             raise NotMade(f"{name} exists already")
+    new, note = _meant(root, path, verb, tool or path[-1])
+    if new.early and not force:
+        raise NotMade(note)
     try:
-        for name, text in files.items():
+        for name, text in ((written, rule(new)), (tested, its_test(new))):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
     except OSError as error:
         raise NotMade(f"cannot be written: {error}") from error
-    written, tested = files
-    return written, tested
+    return Begun(written, tested, "" if new.early else note)
+
+
+def _meant(root: Path, path: tuple[str, ...], verb: Verb, tool: str) -> tuple[New, str]:
+    """What to write, and what to say where the backend, or its tool, is not known."""
+    if path[0] == "org":
+        return New(path, verb, tool, typed=False), ""
+    backend, known = path[1], _known(root)
+    if backend not in known.by_backend:
+        advice = "so no name is checked: `mcp-gateway catalog pin` brings its items"
+        return New(path, verb, tool, typed=False), f"nothing is known of a backend {backend} yet, {advice}"
+    if tool not in known.of(backend, "tool"):
+        return New(path, verb, tool, typed=False, early=True), _unknown(backend, tool, known)
+    schema = root / SCHEMAS / "tools" / backend / f"{tool}.json"
+    return New(path, verb, tool, typed=schema.is_file() and verb not in {"allow", "hide"}), ""
+
+
+def _known(root: Path) -> Items:
+    policies = root / POLICIES
+    paths = [path for path in (policies / "mcp/facts").rglob("data.*") if path.suffix in {".json", ".yaml", ".yml"}]
+    try:
+        return known_items({path.relative_to(policies).as_posix(): path.read_text() for path in paths}, root / SCHEMAS)
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotMade(f"the facts cannot be read: {error}") from error
+
+
+def _unknown(backend: str, tool: str, known: Items) -> str:
+    tools = known.of(backend, "tool")
+    which = instead(tool, tools) if tools else "no tool of it is"
+    return (
+        f'"{tool}" is no tool of {backend} that facts or schemas know; {which}\n'
+        "Name the tool with --tool. For one that is not offered yet, say --force."
+    )
 
 
 def _path(said: str) -> tuple[str, ...]:
@@ -86,7 +136,14 @@ def rule(new: New) -> str:
     lines += ["# description: Say here what this rule is for, and what it stops.", "# schemas:", "#   - input: schema.input"]
     lines += [f"#   - input.arguments: schema.tools.{new.backend}.{new.tool}"] if new.typed else []
     lines += [f"package {new.package}", "", *_RULES[new.verb]]
-    return "\n".join(lines).replace("TITLE", TITLES[new.verb]).replace("CODE", new.name).replace("TOOL", new.tool) + "\n"
+    return (
+        "\n".join(lines)
+        .replace("TITLE", TITLES[new.verb])
+        .replace("CODE", new.name)
+        .replace("TOOL", new.tool)
+        .replace("WHY", f" {UNKNOWN} it is not offered yet" if new.early else "")
+        + "\n"
+    )
 
 
 def its_test(new: New) -> str:
@@ -107,6 +164,7 @@ def _title(name: str) -> str:
 
 
 _FINDING = ["import data.mcp.lib.finding", ""]
+_ITEM = ["import data.mcp.lib.item", ""]
 _WORDS = ["# METADATA", "# title: TITLE", "# custom:", "#   code: CODE"]
 _PERMITTED = [
     "",
@@ -120,7 +178,7 @@ def _refusal(verb: Verb) -> list[str]:
         *_FINDING,
         *_WORDS,
         f"{verb} contains finding.refusal(rego.metadata.rule()) if {{",
-        '\tinput.resources[0].name == "TOOL"',
+        '\tinput.resources[0].name == "TOOL"WHY',
         "\tnot _permitted",
         "}",
         *_PERMITTED,
@@ -131,18 +189,20 @@ _RULES: dict[Verb, list[str]] = {
     "deny": _refusal("deny"),
     "withhold": _refusal("withhold"),
     "hide": [
+        *_ITEM,
         "hide contains position if {",
         "\tnot _permitted",
         "\tsome position, resource in input.resources",
-        '\tresource.name == "TOOL"',
+        '\titem.among(resource, {"tool": {"TOOL"}})WHY',
         "}",
         *_PERMITTED,
     ],
     "allow": [
+        *_ITEM,
         "allow contains position if {",
         "\t_permitted",
         "\tsome position, resource in input.resources",
-        '\tresource.name == "TOOL"',
+        '\titem.among(resource, {"tool": {"TOOL"}})WHY',
         "}",
         "",
         '_permitted if "whoever_may" in input.subject.groups',
@@ -152,7 +212,7 @@ _RULES: dict[Verb, list[str]] = {
         *_WORDS,
         'oblige contains finding.duty(rego.metadata.rule(), "rate_limit", {"key": "CODE", "limit": 10, "period_s": 60}) if {',
         '\tinput.action.phase == "request"',
-        '\tinput.resources[0].name == "TOOL"',
+        '\tinput.resources[0].name == "TOOL"WHY',
         "\tnot _permitted",
         "}",
         *_PERMITTED,
