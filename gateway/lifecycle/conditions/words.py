@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from gateway.lifecycle.conditions import terms
 from gateway.lifecycle.conditions.formula import All, Always, Any, Formula, Opaque, Some, Test, negated
+from gateway.lifecycle.conditions.hours import WEEKDAY, hours, zone_of
 from gateway.model import Json, JsonObject
 
 MAX_CHARS = 400  # of one condition: what is longer is read in the rule
@@ -63,6 +64,8 @@ def _words(formula: Formula, element: str, *, top: bool = False) -> str:
             return f"`{rego}`" if holds else f"not `{rego}`"
         case Test():
             return _test(formula, element)
+        case Some() if (told := hours(formula)) is not None:
+            return told
         case Some(of, holds):
             return _words(of, "some", top=top) if holds else _words(negated(of), "every", top=top)
         case All(of):
@@ -159,6 +162,8 @@ def term_words(term: Json, element: str = "some") -> str:
             return f"{name} (else {terms.rego(given[2])})"
         if terms.operator(called) == "count" and len(given) == 1:
             return f"the number of {term_words(given[0], element)}"
+        if (zone := zone_of(term, WEEKDAY)) is not None:
+            return f"the weekday in {zone}"
         if terms.operator(called) == "json.marshal" and len(given) == 1:
             return f"{term_words(given[0], element)} as JSON"
     return terms.rego(term)

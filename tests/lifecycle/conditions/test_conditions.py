@@ -54,6 +54,20 @@ REFUSED_WHEN = {
     ),
     "a pattern": ("regex.match(`^a\\.b$`, input.arguments.x)", r"arguments.x matches /^a\.b$/"),
     "a moment": ("input.context.time_ns > 1760000000000000000", "the time is after 2025-10-09 08:53:20 UTC"),
+    "hours of a day": (
+        '[hour, minute, _] := time.clock([input.context.time_ns, "Europe/Berlin"])\n'
+        '\tnow := sprintf("%02d:%02d", [hour, minute])\n\tnow >= "08:00"\n\tnow < "18:00"',
+        "the time of day in Europe/Berlin is between 08:00 and 18:00",
+    ),
+    "days of a week": (
+        'time.weekday([input.context.time_ns, "UTC"]) in ["Saturday", "Sunday"]',
+        'the weekday in UTC is one of "Saturday", "Sunday"',
+    ),
+    "not in hours": (
+        'not _open\n}\n_open if {\n\t[hour, minute, _] := time.clock([input.context.time_ns, "UTC"])\n'
+        '\tsprintf("%02d:%02d", [hour, minute]) < "18:00"',
+        "the time of day in UTC is not before 18:00",
+    ),
     "a time between two": (
         "input.context.time_ns >= 1760000000000000000\n\tinput.context.time_ns < 1760000400000000000",
         "the time is between 2025-10-09 08:53:20 UTC and 2025-10-09 09:00 UTC",
