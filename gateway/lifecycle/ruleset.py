@@ -67,6 +67,7 @@ class RulePackage:
     digest: str  # of its text, and of all other text that it refers to
     hears: tuple[Path, ...] = ()  # of the document, without `input`: everything that its words can depend on
     clauses: tuple[Clause, ...] = ()  # the same, step by step, for whoever asks for the verbs alone
+    spoken: Mapping[str, str] = field(default_factory=dict)  # verb (or `ANY`) -> digest of its rules and what they refer to
 
     def reads(self, code: str, verbs: tuple[str, ...]) -> tuple[Path, ...]:
         """What a finding with this code hangs on; of a code that no METADATA has, everything that the package reads."""
@@ -158,7 +159,24 @@ def _package(module: Module, modules: Sequence[Module]) -> RulePackage:
     deep = len(module.package) == (3 if module.package[1] == "org" else 4)  # what is not, the entrypoint takes for other rules
     clauses = tuple(_clause(module, rule, modules) for rule in module.rules if rule.name in VERBS)
     whole = (Clause(ANY, (Hearing(hears),)),)
-    return RulePackage("/".join(module.package[1:]), voices, _digest(texts), hears, clauses if deep else whole)
+    digest = _digest(texts)
+    spoken = (
+        {verb: _spoken(module, verb, modules) for verb in dict.fromkeys(each.verb for each in clauses)} if deep else {ANY: digest}
+    )
+    return RulePackage("/".join(module.package[1:]), voices, digest, hears, clauses if deep else whole, spoken)
+
+
+def _spoken(module: Module, verb: str, modules: Sequence[Module]) -> str:
+    """Digest of all that the verb's answer follows from: syntax trees, what names in them stand for, and METADATA."""
+    own = [(module, rule) for rule in module.rules if rule.name == verb]
+    below = [pair for _, rule in own for pair in _below(module, rule.references, modules)]
+    rules = {(owner.file, rule.digest) for owner, rule in (*own, *below)}
+    owners = {owner.file: owner for owner, _ in (*own, *below)}
+    names = [(file, repr(sorted(owner.imports.items())).encode()) for file, owner in sorted(owners.items())]
+    comments = [
+        (file, "\n".join(line for line in owner.source if "#" in line).encode()) for file, owner in sorted(owners.items())
+    ]
+    return _digest([*((file, tree.encode()) for file, tree in sorted(rules)), *names, *comments])
 
 
 def _clause(module: Module, rule: Rule, modules: Sequence[Module]) -> Clause:

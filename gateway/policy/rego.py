@@ -4,11 +4,13 @@ OPA parses all modules in one process (`PARSE`); its parser's answer has no loca
 a finding's truth never depends on them.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
 import yaml
 
 from gateway.model import Json, JsonObject
@@ -75,6 +77,7 @@ class Rule:
     metadata: JsonObject
     conditions: tuple[Path, ...] = ()  # those of `references` on which hangs whether it speaks; the others say what
     steps: tuple[Step, ...] = ()  # its body in the order in which OPA evaluates it, and last what it says
+    digest: str = ""  # of its syntax tree, which is the same however it is laid out
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ def _rule(node: JsonObject, imports: Mapping[str, Path], lines: tuple[str, ...],
         metadata=_metadata(lines, span[0]),
         conditions=tuple(dict.fromkeys(_references({"body": node.get("body")}, imports))),
         steps=tuple(_steps(node, imports)),
+        digest=hashlib.sha256(msgspec.json.encode(node, order="deterministic")).hexdigest(),
     )
 
 

@@ -1,6 +1,7 @@
 """What OPA is not asked again: an answer that is taken from another question, or from the other set, is the one it would give."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.adapters.opa import snapshot
 from gateway.errors import Undecided
 from gateway.lifecycle.replay.policy import Policy, policy
 from gateway.lifecycle.replay.run import replayed
 from gateway.lifecycle.replay.traffic import Question, traffic
+from gateway.lifecycle.ruleset import ruleset
 from gateway.model import Json
 from gateway.ports import Verdict
+from tests.lifecycle.repositories import replaced
 from tests.lifecycle.traffic import decision, source
 from tests.policies.demo import asked, pinned, resource
 from tools.binaries import find
@@ -168,11 +172,11 @@ def test_what_stands_behind_a_guard_that_fails_is_not_heard(opa: str, odd: Path)
 
 def test_what_both_sets_say_in_the_same_words_is_asked_of_one(opa: str, tmp_path: Path) -> None:
     old, new, altered = (pinned(tmp_path / name) for name in ("old", "new", "altered"))
-    access = new / "mcp/servers/crm/access.rego"
-    access.write_text(access.read_text() + "\n# changed\n")
+    replaced(new / "mcp/servers/crm/changes.rego", '{"account_managers", "crm_admins"}', '{"crm_admins"}')
     facts = altered / "mcp/facts/data.yaml"
     facts.write_text(facts.read_text() + "# changed\n")
-    documents = [of("ada", ("crm", "search_customers"), {}), of("ada", ("deploy", "services"), {})]
+    search, services = ("crm", "search_customers"), ("deploy", "services")
+    documents = [of("ada", search, {}), of("ada", services, {}), of("ada", search, {}, "list")]
 
     async def main() -> list[int]:
         async with policy(opa, source(old)) as base:
@@ -188,8 +192,54 @@ def test_what_both_sets_say_in_the_same_words_is_asked_of_one(opa: str, tmp_path
                     evaluated.append(report.evaluated)
             return evaluated
 
-    same, one_backend, nothing_shared = 2, 3, 4
-    assert asyncio.run(main()) == [same, one_backend, nothing_shared]
+    same, one_backend_refuses_otherwise, nothing_shared = 3, 4, 6
+    assert asyncio.run(main()) == [same, one_backend_refuses_otherwise, nothing_shared]
+
+
+TWO = """package mcp.servers.crm.two
+
+import data.mcp.lib.finding
+import data.mcp.lib.item
+
+allow contains 0 if _known
+
+hide contains 0 if item.reviewed(input.resources[0])
+
+# METADATA
+# title: no
+# custom: {code: no}
+deny contains finding.refusal(rego.metadata.rule()) if input.arguments.x == 1
+
+_known if input.resources[0].name == "x"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("arguments.x == 1", "arguments.x == 2", {"deny"}),
+        ('name == "x"', 'name == "y"', {"allow"}),
+        ("title: no", "title: never", {"allow", "hide", "deny"}),
+        ("import data.mcp.lib.item", "import data.mcp.lib.subject as item", {"allow", "hide", "deny"}),
+        ("if _known", "if\n\t_known\n", set()),
+    ],
+)
+def test_a_verb_is_the_same_only_with_all_that_it_follows_from(
+    opa: str, old: str, new: str, changed: set[str], tmp_path: Path
+) -> None:
+    assert TWO.count(old) == 1
+
+    async def spoken(text: str, name: str) -> Mapping[str, str]:
+        folder = pinned(tmp_path / name)
+        (folder / "mcp/servers/crm/two.rego").write_text(text)
+        found = await ruleset(opa, snapshot.take(source(folder), tmp_path / f"{name}_copy"))
+        return found.packages["servers/crm/two"].spoken
+
+    async def main() -> set[str]:
+        before, after = await spoken(TWO, "before"), await spoken(TWO.replace(old, new), "after")
+        return {verb for verb in before if before[verb] != after[verb]}
+
+    assert asyncio.run(main()) == changed
 
 
 def _decisions(questions: list[Question]) -> list[dict[str, Any]]:

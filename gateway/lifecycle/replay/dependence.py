@@ -50,12 +50,19 @@ class Dependence:
             if name.startswith("org") or not backends.isdisjoint(name.split("/")[1:2] or backends)
         )
 
-    def alike(self, other: "Dependence", backends: frozenset[str]) -> bool:
-        """Whether all that is asked about these backends' items has the same text in both sets, and so the same answer."""
+    def alike(self, other: "Dependence", phase: Phase, backends: frozenset[str]) -> bool:
+        """Whether all that is asked in this phase about these backends' items is the same in both sets, and so the answer."""
         if not self.rules.shipped or self.rules.ground != other.rules.ground:
             return False
-        ours = {each.name: each.digest for each in self.concerned(backends)}
-        return ours == {each.name: each.digest for each in other.concerned(backends)}
+        return self._spoken(phase, backends) == other._spoken(phase, backends)
+
+    def _spoken(self, phase: Phase, backends: frozenset[str]) -> frozenset[tuple[str, str, str]]:
+        return frozenset(
+            (each.name, verb, digest)
+            for each in self.concerned(backends)
+            for verb, digest in each.spoken.items()
+            if verb in ASKED[phase]
+        )
 
     def _reach(self, question: Question) -> "_Reach":
         packages = self.concerned(question.backends)

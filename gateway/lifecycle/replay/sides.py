@@ -15,7 +15,7 @@ from gateway.lifecycle.replay.declared import Put, put
 from gateway.lifecycle.replay.policy import Policy
 from gateway.lifecycle.replay.standing import Reading, Standing, hearing, read, standing
 from gateway.lifecycle.replay.traffic import Question
-from gateway.model import Decision, JsonObject
+from gateway.model import Decision, JsonObject, Phase
 from gateway.policy.bundle import same_contents
 from gateway.policy.extract import Extractions
 from gateway.ports import Verdict
@@ -31,7 +31,7 @@ class Sides:
     candidate: Policy
     base: Policy | None  # None: what was recorded
     declared: Mapping[str, Extractions]  # by the sets, under their revisions
-    _alike: dict[frozenset[str], bool] = field(default_factory=dict, repr=False)
+    _alike: dict[tuple[Phase, frozenset[str]], bool] = field(default_factory=dict, repr=False)
 
     async def differences(self, question: Question) -> list[Difference | Unknown]:
         """What differs. Where an answer was recorded under the base's own revision, it counts: it knew the real values.
@@ -44,7 +44,7 @@ class Sides:
         asked = None if self.base is None or _recorded_under(self.base, question) else self.base
         old: Verdict | Undecided | None = None  # nobody answered then
         if asked is not None:
-            alike = self._same(asked, question.backends)
+            alike = self._same(asked, question)
             old = new if alike else await asked.judged(then.question, then.document)
         elif question.answer is not None:
             old = Verdict(question.answer, question.revision or "")
@@ -60,10 +60,11 @@ class Sides:
             return Put(question, document)
         return put(question, document, asked.extractions, self.declared)
 
-    def _same(self, base: Policy, backends: frozenset[str]) -> bool:
-        known = self._alike.get(backends)
+    def _same(self, base: Policy, question: Question) -> bool:
+        about = (question.phase, question.backends)
+        known = self._alike.get(about)
         if known is None:
-            known = self._alike[backends] = base.dependence.alike(self.candidate.dependence, backends)
+            known = self._alike[about] = base.dependence.alike(self.candidate.dependence, *about)
         return known
 
     def _after(self, question: Question, new: Verdict | Undecided) -> Standing:
