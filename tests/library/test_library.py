@@ -18,6 +18,7 @@ from gateway.lifecycle.making.library import copy
 from gateway.lifecycle.making.repository import make
 from gateway.lifecycle.repository import repository
 from tests.library.asking import LIBRARY, RULES, Case, Table, document, facts
+from tests.library.redacting import handed
 from tests.policies.conftest import opa_binary, serve  # noqa: F401 — fixtures
 from tests.policies.demo import ROOT, Opa, schema
 from tools.binaries import find
@@ -95,5 +96,11 @@ def spoke(opa: Opa, table: Table, case: Case) -> set[str]:
             return {denial["rule"] for denial in answer["denials"]}
         case "hide":
             return set(answer["hidden_by"])
+        case "guard" if isinstance(case, dict) and "result" in case:  # what is taken out, and is really gone
+            left = handed(answer, case["result"])
+            assert [gone for gone in case["gone"] if f"org/{table.rule}" in left.rules and gone in left.over] == []
+            return set(left.rules)
+        case "guard":
+            return {denial["rule"] for denial in answer["denials"]}
         case _:
             return {duty["rule"] for duty in answer["obligations"] if duty["type"] == table.verb}
