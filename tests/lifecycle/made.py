@@ -150,10 +150,10 @@ def policies(draw: st.DrawFn) -> Made:
             rules[f"{place}/{file}.rego"] = DENY.format(name=name, file=file, body=body, helper=helper)
     if draw(st.booleans()):
         rules["org/general.rego"] = IN_ORG.format(file="general", body=draw(_bodies(CALLS, 3)))
-    return Made(rules, _facts(draw))
+    return Made(rules, _facts(draw, [path.removesuffix(".rego") for path in rules if path.startswith("servers/")]))
 
 
-def _facts(draw: st.DrawFn) -> dict[str, Any]:
+def _facts(draw: st.DrawFn, rules: list[str]) -> dict[str, Any]:
     """Rules that observe, some of them for some; one waiver; reviewed labels."""
     modes: list[dict[str, Any]] = [
         {"enforcement": "observe"},
@@ -161,9 +161,7 @@ def _facts(draw: st.DrawFn) -> dict[str, Any]:
         {"enforcement": "enforce", "observe_groups": ["trial"]},
         {"enforcement": "enforce", "waivable": True},
     ]
-    about = ("access", "hiding", "first", "second")
-    named = st.tuples(st.sampled_from(BACKENDS), st.sampled_from(about)).map(lambda pair: f"servers/{pair[0]}/{pair[1]}")
-    told = draw(st.dictionaries(named, st.sampled_from(modes), max_size=8))
+    told = draw(st.dictionaries(st.sampled_from(rules), st.sampled_from(modes), min_size=min(6, len(rules)), max_size=12))
     waivable = [rule for rule, mode in told.items() if mode.get("waivable")]
     waivers = [
         {"rule": rule, "issuer": "i", "subject": "ada", "backends": [rule.split("/")[1]], "until_ns": draw(MOMENTS)}
