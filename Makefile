@@ -39,8 +39,10 @@ types: .venv/.ready ## mypy, strictly
 policy: .venv/.ready ## everything that `mcp-gateway policy check` says of the policies
 	@echo "== mcp-gateway policy check"
 	@OPA="$(OPA_BINARY)" REGAL="$(REGAL_BINARY)" $(BIN)/mcp-gateway policy check --beside deploy/opa
-pytest: .venv/.ready ## the tests of the gateway
-	@OPA="$(OPA_BINARY)" $(BIN)/pytest -q
+# Most of a test's time is waiting for processes that start. The tests of a file stay together: they share what they started.
+WORKERS ?= 2
+pytest: .venv/.ready ## the tests of the gateway, two files at a time (WORKERS=0: one after another)
+	@OPA="$(OPA_BINARY)" $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 .PHONY: bench soak
 bench: .venv/.ready ## measure direct and through the gateway, side by side (some minutes; writes bench/results.json)
