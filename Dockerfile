@@ -4,8 +4,8 @@
 FROM docker.io/library/python:3.11-slim-bookworm AS build
 WORKDIR /build
 RUN python -m venv /opt/gateway
-COPY deploy/gateway/requirements.txt .
-RUN /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt
+COPY deploy/gateway/requirements.txt deploy/gateway/requirements.txt
+RUN /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r deploy/gateway/requirements.txt
 COPY pyproject.toml .
 COPY setup.py .
 COPY gateway gateway
@@ -14,7 +14,9 @@ COPY policy_tests policy_tests
 COPY schemas schemas
 COPY library library
 COPY .regal .regal
-COPY tools/opa/capabilities.json tools/opa/capabilities.json
+COPY tools/opa tools/opa
+COPY tools/regal tools/regal
+COPY tools/go.txt tools/go.txt
 RUN /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
     && /opt/gateway/bin/pip uninstall --quiet --yes setuptools pip
 

@@ -1,4 +1,4 @@
-"""A wheel carries the shipped policies, their tests, schemas, linter rules, capabilities and library; see gateway/shipped.py."""
+"""A wheel carries what a policy repository is made of, its policies, schemas, library and tools: see gateway/shipped.py."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,10 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-CARRIED = ("policies", "policy_tests", "schemas", "library", ".regal", "tools/opa/capabilities.json")
+CARRIED = (
+    *("policies", "policy_tests", "schemas", "library", ".regal"),
+    *("tools/opa", "tools/regal", "tools/go.txt", "deploy/gateway/requirements.txt"),
+)
 
 
 class BuildWithShipped(build_py):

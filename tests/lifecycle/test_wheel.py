@@ -10,7 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (
     *("pyproject.toml", "setup.py", "README.md", "gateway"),
-    *("policies", "policy_tests", "schemas", "library", ".regal", "tools/opa"),
+    *("policies", "policy_tests", "schemas", "library", ".regal"),
+    *("tools/opa", "tools/regal", "tools/go.txt", "deploy/gateway/requirements.txt"),
 )
 MAKE = """
 import json, sys

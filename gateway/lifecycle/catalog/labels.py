@@ -37,12 +37,16 @@ def labelled(facts: Path) -> Mapping[Key, tuple[str, ...]]:
     }
 
 
+def unlabelled(offers: Iterable[Offer], known: Container[Key]) -> list[Offer]:
+    """The tools of which nobody said what they do: the shipped rules take them for destructive."""
+    tools = [each for each in offers if each.key.type == "tool" and each.key not in known]
+    return sorted(tools, key=lambda each: each.key)
+
+
 def suggested(offers: Iterable[Offer], known: Container[Key]) -> Iterator[str]:
     """Comments of YAML for the tools that have no labels."""
     backend = ""
-    for offer in sorted(offers, key=lambda each: each.key):
-        if offer.key.type != "tool" or offer.key in known:
-            continue
+    for offer in unlabelled(offers, known):
         if not backend:
             yield from HEADING
         if offer.key.backend != backend:

@@ -15,6 +15,7 @@ from gateway.shipped import SHIPPED
 KEPT = frozenset({"canary", "crm"})  # one example, and the canary, which is none: without it nothing decides
 ITEMS = "mcp/facts/items/data.json"
 FACTS = "mcp/facts/data.yaml"
+MODULE = ("go.mod", "go.sum")  # fix OPA, and Regal, to the byte
 SCRIPTS = frozenset({"ci/tools.sh"})
 
 
@@ -45,6 +46,9 @@ def _shipped() -> dict[str, bytes]:
     files |= {f"{TESTS}/mcp/{name}": text for name, text in _below(SHIPPED.tests / "mcp")}
     files |= {f"{SCHEMAS}/{name}": text for name, text in _below(SHIPPED.schemas)}
     files |= {f".regal/{name}": text for name, text in _below(SHIPPED.linter)}
+    files |= {f"ci/{name}/{file}": (SHIPPED.tools / name / file).read_bytes() for name in ("opa", "regal") for file in MODULE}
+    files["ci/go.txt"] = (SHIPPED.tools / "go.txt").read_bytes()
+    files["ci/requirements.txt"] = SHIPPED.requirements.read_bytes()
     files["capabilities.json"] = SHIPPED.capabilities.read_bytes()
     files[".regal/config.yaml"] = _linter(files[".regal/config.yaml"].decode()).encode()
     files[f"{POLICIES}/{FACTS}"] = _facts(files[f"{POLICIES}/{FACTS}"].decode()).encode()
@@ -62,7 +66,7 @@ def _below(root: Path) -> list[tuple[str, bytes]]:
 def _wanted(name: str) -> bool:
     """Not what belongs to an example server that is left out."""
     parts = name.split("/")
-    owners = [below for above, below in pairwise(parts) if above in {"servers", "tools"}]
+    owners = [below for above, below in pairwise(parts) if above in {"servers", "tools", "results"}]
     return all(owner in KEPT for owner in owners)
 
 

@@ -64,6 +64,22 @@ def test_pin_writes_the_definition_the_schemas_and_the_fingerprint(tmp_path: Pat
     }
 
 
+def test_pin_says_how_many_tools_have_no_label_since_their_calls_are_refused(tmp_path: Path) -> None:
+    with offering() as (said, url):
+        said.lists["tool"] = [SEARCH, FIND]
+        settings(tmp_path, {"crm": url})
+        labels = tmp_path / "policies/mcp/facts/data.yaml"
+        ended = ran(tmp_path, "pin").stdout.splitlines()[-2:]
+        assert ended == [
+            f"2 tools have no label: calls are refused as destructive until {labels} has one.",
+            f"Proposals: mcp-gateway catalog diff --suggest-labels --settings {tmp_path}/gateway.yaml",
+        ]
+        labels.write_text("items: {crm: {tool: {search: {labels: [safe]}}}}\n")
+        assert ran(tmp_path, "pin").stdout.splitlines()[-2][:21] == "one tool has no label"
+        labels.write_text("items: {crm: {tool: {search: {labels: [safe]}, find: {labels: []}}}}\n")
+        assert "label" not in ran(tmp_path, "pin").stdout
+
+
 def test_one_item_is_pinned_and_the_others_stay_as_they_were(tmp_path: Path) -> None:
     with offering() as (said, url):
         said.lists["tool"] = [SEARCH, FIND]
