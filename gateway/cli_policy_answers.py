@@ -12,6 +12,7 @@ import uvloop
 
 from gateway.adapters.opa.command import OpaUnusable
 from gateway.adapters.opa.findings import PolicyRejected
+from gateway.adapters.opa.snapshot import FACTS, Source
 from gateway.cli_policy import AsJson, failed, required_opa
 from gateway.errors import Undecided
 from gateway.lifecycle import printing
@@ -27,12 +28,14 @@ from gateway.lifecycle.explain import question, showing
 from gateway.lifecycle.explain.answer import Explanation, explained
 from gateway.lifecycle.explain.question import Hypothesis, Recorded, Unanswerable
 from gateway.lifecycle.recorded import NoAudit
-from gateway.lifecycle.repository import policy_source
+from gateway.lifecycle.repository import base_source, policy_source
 from gateway.model import ItemType, JsonObject, Resource
 from gateway.settings.load import SettingsError, load
 
-Policies = Annotated[Path, typer.Option("--policies", "-p", help="a policy repository, or its folder of policies")]
+Policies = Annotated[Path, typer.Option("--policies", "-p", help="a policy repository, its folder of policies, or a bundle")]
+Facts = Annotated[Path | None, typer.Option("--facts", help="a folder or a bundle: the facts, where they live apart")]
 Schemas = Annotated[Path | None, typer.Option("--schemas", help="folder of schemas; default: beside the policies")]
+FACTLESS = "the policy set has no facts (mcp/facts), and without them nothing is decided: name those that lie apart with --facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def explain_command(  # noqa: PLR0913, PLR0917  # each is an option of the comma
     decision: Annotated[str, typer.Argument(help="a decision's id, from the audit", show_default=False)] = "",
     audit: Annotated[Path, typer.Option("--audit", help="folder of the audit files")] = Path("audit"),
     policies: Policies = Path(),
+    facts: Facts = None,
     schemas: Schemas = None,
     file: Annotated[Path | None, typer.Option("--input", "-i", help="a document as the policy gets it, in JSON")] = None,
     tool: Annotated[str, typer.Option("--tool", help="ask about this tool: crm__search")] = "",
@@ -84,7 +88,7 @@ def explain_command(  # noqa: PLR0913, PLR0917  # each is an option of the comma
             groups, scopes = tuple(group or ()), tuple(scope or ())
             call = _arguments(arguments)
             asked = _Asked(thought_of=Hypothesis(type, name, user, issuer, groups, scopes, agent, call, surface))
-        outcome = uvloop.run(_explained(required_opa(), policies, schemas, asked, as_json=as_json))
+        outcome = uvloop.run(_explained(required_opa(), policy_source(policies, schemas, facts), asked, as_json=as_json))
     except (Unanswerable, NoAudit, OpaUnusable, Undecided) as error:
         raise failed(str(error)) from error
     except PolicyRejected as error:
@@ -93,11 +97,11 @@ def explain_command(  # noqa: PLR0913, PLR0917  # each is an option of the comma
         raise typer.Exit(1)
 
 
-async def _explained(opa: str, policies: Path, schemas: Path | None, asked: _Asked, *, as_json: bool) -> str:
+async def _explained(opa: str, source: Source, asked: _Asked, *, as_json: bool) -> str:
     """Print it; the outcome. Raises `Unanswerable`, `Undecided`, `OpaUnusable` or `PolicyRejected`."""
-    source = policy_source(policies, schemas)
     async with opened(opa, source) as policy:
         given, notes = await _question(policy, asked)
+        notes = notes if any(name.startswith(FACTS) for name in policy.copy.texts) else (*notes, FACTLESS)
         told = await explained(policy, given) if given is not None else None
         before = asked.recorded
         if as_json:
@@ -155,6 +159,7 @@ TITLE = "Who may call what"
 def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     people: Annotated[Path, typer.Option("--personas", help="the kinds of callers, in YAML")] = Path("personas.yaml"),
     policies: Policies = Path(),
+    facts: Facts = None,
     schemas: Schemas = None,
     definitions: Annotated[
         Path | None,
@@ -178,7 +183,8 @@ def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the comman
 
     The conditions are what OPA leaves of the rules when the call is unknown (partial evaluation), in words; what cannot be told
     so is `unknown`. The catalog is what the facts know (`mcp-gateway catalog pin` writes it); with --catalog what `mcp-gateway
-    catalog export` wrote, with --settings what the backends offer now: with what is new and changed. With --against only changes.
+    catalog export` wrote, with --settings what the backends offer now: with what is new and changed. With --against only changes;
+    the other set has its own facts, or where it brings none those of --facts too.
 
     Example: mcp-gateway policy access --personas personas.yaml --against ../live --format markdown
     """
@@ -192,8 +198,8 @@ def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the comman
         whom = personas.read(people)
         opa = required_opa()
         known = _catalog(settings, definitions, tuple(backend or ()))
-        sets = [each for each in (policies, other) if each is not None]
-        places = [_Place(each, schemas, definitions, frozenset(backend or ()), known) for each in sets]
+        sets = [policy_source(policies, schemas, facts)] + ([base_source(other, schemas, facts)] if other is not None else [])
+        places = [_Place(each, definitions, frozenset(backend or ()), known) for each in sets]
         found = uvloop.run(_tables(opa, whom, places))
     except (BadPersonas, CatalogFailed, OpaUnusable, SettingsError, Undecided) as error:
         raise failed(str(error)) from error
@@ -213,8 +219,7 @@ def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the comman
 class _Place:
     """Where a policy set and its catalog are."""
 
-    policies: Path
-    schemas: Path | None
+    source: Source
     definitions: Path | None
     backends: frozenset[str]
     known: tuple[Resource, ...] | None  # None: the catalog is what the facts know
@@ -244,17 +249,18 @@ async def _tables(opa: str, whom: tuple[Persona, ...], places: list[_Place]) -> 
 
 
 async def _table(opa: str, whom: tuple[Persona, ...], place: _Place, now_ns: int) -> Table:
-    source = policy_source(place.policies, place.schemas)
-    folder = place.definitions or source.folder.absolute().parent / "catalog"
-    async with opened(opa, source) as policy:
+    folder = place.definitions or place.source.folder.absolute().parent / "catalog"
+    async with opened(opa, place.source) as policy:
         items = place.known
         if items is None:
-            defined = catalogs.definitions(source.folder, folder)
+            defined = catalogs.definitions(policy.copy.policies, folder)
             items = catalogs.items(await policy.value("mcp/facts"), defined, place.backends)
         if not items and place.known is not None:
             raise CatalogFailed("the catalog has no item of those backends")
         if not items:
-            raise CatalogFailed(f"{source.folder}: the facts know no item; `mcp-gateway catalog pin` writes them")
+            where = place.source.facts or place.source.folder
+            unknown = "the facts know no item; `mcp-gateway catalog pin` writes them, --facts names those that lie apart"
+            raise CatalogFailed(f"{where}: {unknown}")
         return await table(policy, whom, items, Moment(now_ns, printing.progress))
 
 
@@ -271,7 +277,9 @@ def _told(told: Table, shape: Format) -> str | None:
             return tables.as_markdown(tables.rows(told), TITLE, tables.counts(told))
         case "table":
             shown = tables.rows(told)
-            printing.table(shown.headers, shown.rows, last="\n".join(["", *shown.notes, "", tables.counts(told)]))
+            printing.table(
+                shown.headers, shown.rows, last="\n".join(["", *shown.notes, *([""] if shown.notes else []), tables.counts(told)])
+            )
             return None
 
 

@@ -21,7 +21,7 @@ from gateway.lifecycle.replay.compare import KINDS
 from gateway.lifecycle.replay.policy import Unanswered, policy
 from gateway.lifecycle.replay.run import Report, replayed
 from gateway.lifecycle.replay.traffic import Traffic, traffic
-from gateway.lifecycle.repository import policy_source
+from gateway.lifecycle.repository import base_source, policy_source
 from gateway.lifecycle.ruleset import Ruleset, ruleset
 
 RECORDED = "recorded"
@@ -32,6 +32,7 @@ AuditFolder = Annotated[Path, typer.Option("--audit", help="folder of the audit 
 Candidate = Annotated[
     Path, typer.Option("--policies", "-p", help="the candidate: a policy repository, its folder of policies, or a bundle")
 ]
+Facts = Annotated[Path | None, typer.Option("--facts", help="a folder or a bundle: the facts, where they live apart")]
 Schemas = Annotated[Path | None, typer.Option("--schemas", help="folder of schemas; default: beside the policies")]
 
 
@@ -40,6 +41,7 @@ def replay_command(
     policies: Candidate,
     against: Annotated[str, typer.Option(help="what to compare with: `recorded` answers, or another policy set")] = RECORDED,
     fail_on: Annotated[str, typer.Option(help=f"exit with 1 where there is any of: {', '.join(KINDS)}, {UNKNOWN}")] = "",
+    facts: Facts = None,
     schemas: Schemas = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,7 +49,8 @@ def replay_command(
 
     The gateway records what this needs with `audit.record: replay`. Secrets are then replaced by stand-ins; where a rule
     judges one, it is said that nobody can tell, and `unknown` in --fail-on makes that count. With a policy set in --against,
-    rules that are the same in both sets keep what they said of the real values.
+    rules that are the same in both sets keep what they said of the real values; it has its own facts, or where it brings none
+    those of --facts too.
 
     Example: mcp-gateway policy replay --audit audit --policies . --against ../live --fail-on newly-allowed,newly-denied
     """
@@ -58,8 +61,8 @@ def replay_command(
     read = recorded.Reading()
     try:
         asked = traffic(recorded.records(audit, read))
-        base = None if against == RECORDED else policy_source(Path(against), schemas)
-        report = uvloop.run(_replayed(opa, asked, policy_source(policies, schemas), base))
+        base = None if against == RECORDED else base_source(Path(against), schemas, facts)
+        report = uvloop.run(_replayed(opa, asked, policy_source(policies, schemas, facts), base))
     except (NoAudit, OpaUnusable, PolicyRejected, Unanswered) as error:
         raise failed(str(error)) from error
     if as_json:
@@ -75,6 +78,7 @@ def replay_command(
 def coverage_command(
     audit: AuditFolder,
     policies: Annotated[Path | None, typer.Option("--policies", "-p", help="a policy set: tells also who never spoke")] = None,
+    facts: Facts = None,
     schemas: Schemas = None,
     as_json: AsJson = False,
 ) -> None:
@@ -87,7 +91,7 @@ def coverage_command(
     read = recorded.Reading()
     try:
         told = coverage(recorded.records(audit, read))
-        rules = None if policies is None else uvloop.run(_rules(required_opa(), policy_source(policies, schemas)))
+        rules = None if policies is None else uvloop.run(_rules(required_opa(), policy_source(policies, schemas, facts)))
     except (NoAudit, OpaUnusable, PolicyRejected) as error:
         raise failed(str(error)) from error
     if as_json:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.adapters.opa.snapshot import Source
+from gateway.adapters.opa.snapshot import FACTS, Source
+from gateway.policy import bundle
+from gateway.policy.bundle import BadBundle
 from gateway.shipped import SHIPPED
 
 POLICIES, TESTS, SCHEMAS = "policies", "policy_tests", "schemas"
@@ -57,9 +59,27 @@ def repository(root: Path, *, beside: tuple[str, ...] = ()) -> Repository:
     )
 
 
-def policy_source(folder: Path, schemas: Path | None = None) -> Source:
-    """The policy set in a repository, in its folder of policies alone, or in a bundle; what it lacks is the shipped one."""
+def policy_source(folder: Path, schemas: Path | None = None, facts: Path | None = None) -> Source:
+    """The policy set in a repository, in its folder of policies alone, or in a bundle; what it lacks is the shipped one.
+
+    `facts`: a folder or a bundle of them, where they live apart.
+    """
     whole = (folder / POLICIES).is_dir()
     beside = folder / SCHEMAS if whole else folder.parent / SCHEMAS
     typed = schemas or (beside if beside.is_dir() else SHIPPED.schemas)
-    return Source(folder / POLICIES if whole else folder, typed, SHIPPED.capabilities)
+    return Source(folder / POLICIES if whole else folder, typed, SHIPPED.capabilities, facts=facts)
+
+
+def base_source(folder: Path, schemas: Path | None = None, facts: Path | None = None) -> Source:
+    """The set that another is compared with: with facts of its own where it brings them, otherwise with those of the other."""
+    alone = policy_source(folder, schemas)
+    return alone if _brings_facts(alone.folder) else policy_source(folder, schemas, facts)
+
+
+def _brings_facts(policies: Path) -> bool:
+    if not policies.is_file():
+        return any(path.is_file() and not path.name.startswith(".") for path in (policies / FACTS).rglob("*"))
+    try:
+        return any(name.startswith(FACTS) for name in bundle.read(policies.read_bytes()).files)
+    except (BadBundle, OSError):
+        return True  # whoever loads it says what is wrong with it

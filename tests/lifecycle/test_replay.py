@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.lifecycle.recorded import Reading, records
+from gateway.lifecycle.replay.declared import put
 from gateway.lifecycle.replay.policy import Policy, policy
 from gateway.lifecycle.replay.run import Report, replayed
 from gateway.lifecycle.replay.traffic import Traffic, traffic
 from gateway.lifecycle.ruleset import OF_EXCEPTIONS, OF_FRAME
+from gateway.policy.extract.declared import declarations
 from tests.lifecycle.traffic import decision, source, written
 from tests.policies.demo import asked, everything, pinned, resource
 from tools.binaries import find
@@ -194,6 +197,9 @@ deny contains finding.refusal(rego.metadata.rule()) if {
 """
 
 
+ANSWERED = {"decision_id": "d", "phase": "request", "stand_ins": ["/arguments/query"], "answer": {}}
+
+
 def searched(path: str, inside: bool | None) -> dict[str, Any]:
     found = {"extracted": {"paths": [{"argument": "query", "at": "/query", "path": path, "absolute": True, "inside": inside}]}}
     return call(["analysts"], SEARCH, query=path) | (found if inside is not None else {})
@@ -209,6 +215,16 @@ def test_a_set_hears_what_its_own_facts_declare(opa: str, tmp_path: Path) -> Non
     assert kinds(replay(opa, wide, undeclared, [searched("/etc/passwd", False)])) == {"newly-allowed": 1}
     newly = replay(opa, undeclared, wide, [searched("/etc/passwd", None), searched("/srv/a/x", None)])
     assert dict(newly.by_rule) == refused
+
+
+@pytest.mark.parametrize(("under", "declares"), [("5f1ae4a3b7c90d12", True), ("v1.5f1ae4a3b7c90d12", True), ("v1.5f1ae4", False)])
+def test_what_the_recorded_set_declared_is_known_whatever_it_was_labelled(under: str, declares: bool) -> None:
+    facts = {"items": {"crm": {"tool": {"search_customers": {"extract": {"query": {"kind": "path", "roots": ["/srv"]}}}}}}}
+    told = declarations(facts, "5f1ae4a3b7c90d12")
+    (question,) = traffic([{"decisions": [{**ANSWERED, "revision": under, "document": searched("/qrx/x", True)}]}]).questions
+    document = msgspec.json.decode(question.document)["input"]
+    again = put(question, document, told, {"5f1ae4a3b7c90d12": told})
+    assert (again.document["extracted"] == document["extracted"], again.question == question) == (declares, declares)
 
 
 def test_what_cannot_be_read_again_for_stand_ins_is_not_told(opa: str, tmp_path: Path) -> None:

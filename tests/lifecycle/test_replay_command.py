@@ -47,6 +47,7 @@ def test_the_command_prints_what_changes_and_fails_on_what_it_is_told(tmp_path: 
     assert (failed.exit_code, json.loads(failed.output)["kinds"]["newly-denied"]) == (1, 1)
     fine = CliRunner().invoke(app, [*command, "--fail-on", "newly-allowed", "--against", str(live)])
     assert fine.exit_code == 0, fine.output
+    assert ("asked once" in shown.output, "that both sets answer by the same rules is asked once" in fine.output) == (False, True)
     wrong = CliRunner().invoke(app, [*command, "--fail-on", "newly-denid"])
     assert (wrong.exit_code, "there is no such difference" in wrong.output) == (2, True)
     for folder in (live, candidate):

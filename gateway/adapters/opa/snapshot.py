@@ -138,7 +138,7 @@ def facts(place: Path) -> Part:
 def _facts(place: Path, rules: dict[str, bytes], trust: Trust | None) -> tuple[dict[str, bytes], Part]:
     """The facts in a folder or a bundle of their own, as they will lie in the set."""
     if own := sorted(name for name in rules if name.startswith(FACTS)):
-        twice = "the set brings facts of its own, and policy.facts names others: build it with `policy build --without-facts`"
+        twice = "the set brings facts of its own, and others are named apart: build it with `policy build --without-facts`"
         raise PolicyRejected(tuple(Finding(name, 0, twice) for name in own))
     if place.is_file():
         packed = _read(place)

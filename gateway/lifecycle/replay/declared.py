@@ -15,7 +15,7 @@ from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.snapshot import Snapshot
 from gateway.lifecycle.replay.traffic import Question
 from gateway.model import Json, JsonObject, Resource
-from gateway.policy import facts
+from gateway.policy import bundle, facts
 from gateway.policy.contract import VERSION_1, Contract
 from gateway.policy.extract import DECLARING, Declared, Extractions, extracted, told
 from gateway.policy.rego import Path
@@ -45,7 +45,8 @@ def put(question: Question, document: JsonObject, asked: Extractions, known: Map
     about = _called(question, document)
     if about is None:
         return Put(question, document)
-    declared, then = asked.of(about), known.get(question.revision or "")
+    declared = asked.of(about)
+    then = next((said for revision, said in known.items() if bundle.same_contents(revision, question.revision)), None)
     alike = then is not None and then.of(about) == declared
     if alike or (not declared and "extracted" not in document):
         return Put(question, document)

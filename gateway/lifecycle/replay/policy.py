@@ -87,7 +87,7 @@ async def policy(binary: str, source: Source, contracts: Contracts = SERVED) -> 
         folder = Path(name)
         copy = await asyncio.to_thread(snapshot.take, source, folder)
         if not any(name.startswith(snapshot.FACTS) for name in copy.texts):
-            lacking = "has no facts (mcp/facts), and without them nothing is decided: name a set that brings its own"
+            lacking = "has no facts (mcp/facts), and without them nothing is decided: name those that lie apart with --facts"
             raise PolicyRejected((Finding(str(source.folder), 0, lacking),))
         contract = spoken(copy, contracts)
         bundle = await compile.build(binary, copy, folder)

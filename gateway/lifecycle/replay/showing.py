@@ -38,11 +38,14 @@ def show(report: Report, traffic: Traffic, read: Reading) -> None:
 def summary(report: Report, traffic: Traffic, read: Reading) -> list[str]:
     """What was compared, what came of it, and what nobody can know: each with its number."""
     base = "the recorded answers" if report.base == "recorded" else report.base
+    shared = "questions that differ only in what no rule reads have one answer"
+    if report.base != "recorded":
+        shared += ",\n  and a question that both sets answer by the same rules is asked once"
     speed = f"{report.replayed / report.duration_s:,.0f}/s" if report.duration_s else "at once"
     lines = [
         f"{report.replayed:,} of {traffic.decisions:,} recorded decisions put to {report.candidate}, compared with {base}",
         f"{report.asked:,} different questions (equal ones within 10 s count as one), {speed}",
-        f"OPA was asked {report.evaluated:,} times: questions that differ only in what no rule reads have one answer",
+        f"OPA was asked {report.evaluated:,} times: {shared}",
         f"{report.differing:,} decisions would differ"
         + "".join(f", {report.kinds[kind]:,} {kind}" for kind in KINDS if report.kinds[kind]),
     ]

@@ -73,7 +73,7 @@ def test_set_with_facts_of_its_own_and_facts_that_opa_would_not_read_are_refused
     shutil.copytree(apart.facts, apart.folder / "mcp/facts", ignore=shutil.ignore_patterns("more.json"))
     with pytest.raises(PolicyRejected) as raised:
         take(apart, tmp_path / "2")
-    twice = "the set brings facts of its own, and policy.facts names others: build it with `policy build --without-facts`"
+    twice = "the set brings facts of its own, and others are named apart: build it with `policy build --without-facts`"
     assert raised.value.findings == (Finding("mcp/facts/data.yaml", 0, twice),)
 
 
