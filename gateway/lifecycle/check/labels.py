@@ -63,12 +63,12 @@ def unlabelled(told: Labels) -> Iterator[Finding]:
 
 
 def unread(copy: Snapshot, told: Labels) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
-    """Labels of items that no rule reads: those that are most likely misspelt, and the others."""
+    """Labels of items, beside the shipped ones, that no rule reads: those that are most likely misspelt, and the others."""
     settled = frozenset(each.text for each in told.in_settings)
     read = (_literals(copy) | settled) & told.known
     places: dict[str, list[Named]] = {}
     for each in told.of_items:
-        if each.text not in read:
+        if each.text not in read | SHIPPED:
             places.setdefault(each.text, []).append(each)
     wrong, rest = [], []
     for label, items in places.items():
