@@ -146,6 +146,9 @@ def check_command(  # noqa: PLR0913, PLR0917 — an argument for each option
     facts: Annotated[Path | None, typer.Option("--facts", help="a folder or a bundle: the facts, where they live apart")] = None,
     no_mutation: Annotated[bool, typer.Option("--no-mutation", help="as --without mutation: it takes the longest")] = False,
     mutation_s: Annotated[float, typer.Option("--mutation-budget", min=0, help="seconds for mutants that live long")] = 60.0,
+    test_s: Annotated[
+        float, typer.Option("--test-timeout", min=0.1, help="seconds that one test may take; all of them 120, or twice as long")
+    ] = 60.0,
     format: Annotated[
         Literal["table", "github"] | None, typer.Option("--format", help="default: what fits where it runs")
     ] = None,
@@ -167,7 +170,7 @@ def check_command(  # noqa: PLR0913, PLR0917 — an argument for each option
         checked = repository(folder, beside=tuple(beside or ()))
         opa = required_opa()
         regal = program("regal")
-        plan = examination.Plan(without=left_out, mutation_s=mutation_s, rule=rule)
+        plan = examination.Plan(without=left_out, mutation_s=mutation_s, rule=rule, test_s=test_s)
         with joined(checked, facts) if facts is not None else nullcontext(checked) as whole:
             rows = asyncio.run(examination.examined(whole, opa, regal, plan=plan, on_row=_progress))
     except (NoRepository, OpaUnusable) as error:

@@ -3,16 +3,19 @@
 import asyncio
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from gateway.lifecycle.check.examination import NAMES
+from gateway.lifecycle.check.examination import NAMES, Plan, examined
 from gateway.lifecycle.check.inputs import Inputs
 from gateway.lifecycle.check.report import Row
+from gateway.lifecycle.repository import repository
 from gateway.policy.structure import Finding
 from gateway.shipped import SHIPPED
 from tests.lifecycle.repositories import copied, invoked, only, replaced
+from tools.binaries import find
 
 CHANGES = "policies/mcp/servers/crm/changes.rego"
 CHANGES_TEST = "policy_tests/mcp/servers/crm/changes_test.rego"
@@ -212,3 +215,46 @@ def test_a_rule_alone_that_nobody_tests_or_that_does_not_exist_is_told_so(root: 
         2,
         "there is no rule 'servers/crm/change'; did you mean servers/crm/changes?\n",
     )
+
+
+# --- what takes too long -----------------------------------------------------------------------------------------------
+
+ENDLESS = """package mcp.org.endless_test
+
+test_endless if {
+	count([1 | some i in numbers.range(1, 100000); some j in numbers.range(1, 10000); i * j == 7]) > 0
+}
+
+test_at_once if true
+"""
+
+
+def rows(root: Path, *texts: str, **plan: float) -> dict[str, Row]:
+    """Of the repository with these tests alone."""
+    shutil.rmtree(root / "policy_tests")
+    (root / "policy_tests").mkdir()
+    for number, text in enumerate(texts):
+        (root / f"policy_tests/endless{number}_test.rego").write_text(text)
+    asked = Plan(without=NAMES - {"types", "tests", "test inputs", "bundle"}, **plan)
+    told = asyncio.run(examined(repository(root), find("opa"), None, plan=asked))
+    return {each.check: each for each in told if each.state != "left out"}
+
+
+def test_a_test_that_takes_too_long_is_a_finding_at_its_line_and_the_other_rows_go_on(root: Path) -> None:
+    told = rows(root, ENDLESS, test_s=1.0)
+    states = {name: each.state for name, each in told.items()}
+    assert states == {"types": "ok", "tests": "failed", "test inputs": "ok", "bundle": "ok"}
+    (found,) = told["tests"].findings
+    assert (found.file, found.line) == ("policy_tests/endless0_test.rego", 3)
+    assert found.message.startswith("test_endless was ended after 1.")
+
+
+def test_tests_that_together_take_too_long_are_not_run_with_the_slow_ones_named(root: Path) -> None:
+    texts = [ENDLESS.replace("endless", f"endless{number}") for number in range(3)]
+    told = rows(root, *texts, test_s=12.0, patience_s=24.0)
+    states = {name: each.state for name, each in told.items()}
+    assert states == {"types": "ok", "tests": "not run", "test inputs": "not run", "bundle": "ok"}
+    assert told["tests"].told.endswith("opa test took longer than 24 s")
+    assert {each.message for each in told["tests"].findings} == {
+        f"test_endless{number} takes more than 1 s, and all tests together more than 24 s" for number in range(3)
+    }

@@ -13,6 +13,10 @@ class OpaUnusable(Exception):
     """The `opa` binary cannot be run, or hangs."""
 
 
+class OpaLate(OpaUnusable):
+    """A run did not end in time; another may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     status: int
@@ -28,7 +32,7 @@ def scrubbed() -> dict[str, str]:
 async def run(
     binary: str, arguments: Sequence[str], *, stdin: bytes = b"", cwd: str | None = None, within_s: float = TIMEOUT_S
 ) -> Completed:
-    """Run `binary` to its end. Raises `OpaUnusable` when it cannot be started or does not end in time."""
+    """Run `binary` to its end. Raises `OpaUnusable` when it cannot be started, `OpaLate` when it does not end in time."""
     try:
         process = await asyncio.create_subprocess_exec(
             binary,
@@ -45,7 +49,7 @@ async def run(
         async with asyncio.timeout(within_s):
             stdout, stderr = await process.communicate(stdin or None)
     except TimeoutError as error:
-        raise OpaUnusable(f"{binary} {arguments[0]} took longer than {within_s:g} s") from error
+        raise OpaLate(f"{binary} {arguments[0]} took longer than {within_s:g} s") from error
     except RuntimeError as error:  # uvloop, writing to a process that has ended
         raise OpaUnusable(f"{binary} {arguments[0]} ended before it read its input") from error
     finally:

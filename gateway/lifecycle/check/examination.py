@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gateway.adapters.opa import snapshot
-from gateway.adapters.opa.command import OpaUnusable
+from gateway.adapters.opa.command import OpaLate, OpaUnusable
 from gateway.adapters.opa.findings import PolicyRejected
 from gateway.adapters.opa.place import private_folder
 from gateway.lifecycle.check import conventions, mutation, steps, tested
@@ -46,6 +46,8 @@ class Plan:
 
     without: Collection[str] = ()
     mutation_s: float = MUTATION_S
+    test_s: float = steps.TEST_S  # of one test
+    patience_s: float = steps.PATIENCE_S  # of one run of a program
     rule: str | None = None
 
 
@@ -68,7 +70,7 @@ async def examined(
             copy = await asyncio.to_thread(snapshot.take, repository.source, folder)
         except PolicyRejected as error:
             return (row("structure", Outcome(tuple(steps.in_policies(each) for each in error.findings)), 0.0),)
-        examination = _Examination(Bench(repository, opa, regal, copy, folder, focus), on_row)
+        examination = _Examination(Bench(repository, opa, regal, copy, folder, focus, plan.test_s, plan.patience_s), on_row)
         unusable: BaseExceptionGroup[OpaUnusable] | None = None
         try:
             await examination.whole(plan)
@@ -77,6 +79,10 @@ async def examined(
         if unusable is not None:
             raise _first(unusable)
         return tuple(examination.rows[each] for each in SHOWN if each in examination.rows)
+
+
+def _late(late: OpaLate) -> Outcome:
+    return Outcome(told=str(late), ran=False)
 
 
 def _first(group: BaseExceptionGroup[OpaUnusable]) -> OpaUnusable:
@@ -115,7 +121,10 @@ class _Examination:
             return
         async with self.turn:
             started = time.monotonic()
-            outcome = await step(self.bench)
+            try:
+                outcome = await step(self.bench)
+            except OpaLate as late:
+                outcome = _late(late)
             self._told(check, outcome, time.monotonic() - started)
         if check == "types":
             self.types_known.set()
@@ -127,7 +136,10 @@ class _Examination:
             return
         async with self.turn:
             started = time.monotonic()
-            passed, asked = await tested.tests(self.bench)
+            try:
+                passed, asked = await tested.tests(self.bench)
+            except OpaLate as late:
+                passed = asked = _late(late)
             took_s = time.monotonic() - started
         self._told(TESTS, passed, took_s)
         self._told(INPUTS, asked, 0.0)
@@ -137,7 +149,10 @@ class _Examination:
         started = time.monotonic()
         passed = self.rows[TESTS].state == "ok"
         unknown = Outcome(told="the tests do not pass, or were left out", ran=False)
-        outcome = await mutation.mutated(self.bench, budget_s=budget_s) if passed else unknown
+        try:
+            outcome = await mutation.mutated(self.bench, budget_s=budget_s) if passed else unknown
+        except OpaLate as late:
+            outcome = _late(late)
         self._told(MUTATION, outcome, time.monotonic() - started)
 
     async def _types_hold(self) -> bool:

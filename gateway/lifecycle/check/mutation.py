@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.adapters.opa.command import run
+from gateway.adapters.opa.command import OpaLate
 from gateway.lifecycle.check.mutants import Mutant, mutants
 from gateway.lifecycle.check.places import parsed
 from gateway.lifecycle.check.report import Outcome
-from gateway.lifecycle.check.steps import PATIENCE_S, TEST_TIMEOUT, Bench
+from gateway.lifecycle.check.steps import Bench, TestError
 from gateway.lifecycle.repository import POLICIES, TESTS
 from gateway.policy.structure import Finding
 
@@ -36,7 +36,7 @@ class _Sub(msgspec.Struct):
 class _Result(msgspec.Struct):
     package: str
     fail: bool = False
-    error: msgspec.Raw | None = None
+    error: TestError | None = None
     sub_results: dict[str, _Sub] | None = None
 
     @property
@@ -80,7 +80,11 @@ async def mutated(bench: Bench, *, budget_s: float) -> Outcome:
             if time.monotonic() >= until:
                 untried.append(left)
                 return None
-            return left if await _passes_all(bench, left, bench.folder / f"mutant{number}") else None
+            try:
+                return left if await _passes_all(bench, left, bench.folder / f"mutant{number}") else None
+            except OpaLate:  # that may be the machine's doing
+                untried.append(left)
+                return None
 
     untried: list[_Left] = []
     lists = await asyncio.gather(*(own(number, rule) for number, rule in enumerate(rules)))
@@ -132,20 +136,10 @@ async def _survivors(bench: Bench, rule: _Rule, folder: Path) -> list[_Left]:
     await asyncio.to_thread(_write, folder, rule, [*(each.source for each in rule.mutants), bench.copy.texts[rule.file]])
     standing = set(range(len(rule.mutants)))
     while standing:
-        arguments = [
-            "test",
-            "--timeout",
-            TEST_TIMEOUT,
-            "--format",
-            "json",
-            "--max-errors",
-            "100000",
-            "--run",
-            rf"{MARK}[0-9]+_test\.",
-        ]
-        done = await run(
-            bench.opa, [*arguments, POLICIES, TESTS, str(folder)], cwd=str(bench.repository.root), within_s=PATIENCE_S
-        )
+        try:
+            done = await bench.tests_run("--max-errors", "100000", "--run", rf"{MARK}[0-9]+_test\.", POLICIES, TESTS, str(folder))
+        except OpaLate:  # perhaps of one alone, which is tried by itself
+            return [_Left(rule, rule.mutants[number]) for number in sorted(standing)]
         try:
             results = _results.decode(done.stdout)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -199,7 +193,6 @@ async def _passes_all(bench: Bench, left: _Left, folder: Path) -> bool:
     await asyncio.to_thread(shutil.copytree, bench.copy.policies, policies)
     (policies / left.rule.file).write_bytes(left.mutant.source)
     others = [str(bench.repository.root / each) for each in bench.repository.rego if each != POLICIES]
-    arguments = ["test", "--timeout", TEST_TIMEOUT, "--format", "json", POLICIES, *others]
-    done = await run(bench.opa, arguments, cwd=str(folder), within_s=PATIENCE_S)
+    done = await bench.tests_run(POLICIES, *others, cwd=str(folder))
     await asyncio.to_thread(shutil.rmtree, folder)
     return done.status == 0

@@ -21,7 +21,7 @@ from gateway.policy.structure import Finding
 from gateway.shipped import SHIPPED
 
 PATIENCE_S = 120.0  # of one run: a thousand tests take some ten seconds
-TEST_TIMEOUT = "60s"
+TEST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,13 @@ class Bench:
     copy: Snapshot
     folder: Path  # private, for whatever a check writes
     focus: Focus | None = None  # the only rule that is asked about
+    test_s: float = TEST_S  # the most that one test may take
+    patience_s: float = PATIENCE_S  # the most that one run of a program may take, unless a test may take longer
+
+    @property
+    def tests_s(self) -> float:
+        """The most that a run of tests may take: two that are ended before say more of themselves than a run that is."""
+        return max(self.patience_s, 2 * self.test_s)
 
     @property
     def selection(self) -> tuple[str, ...]:
@@ -41,7 +48,19 @@ class Bench:
         return ("--run", self.focus.run) if self.focus is not None else ()
 
     async def opa_run(self, *arguments: str) -> Completed:
-        return await run(self.opa, arguments, cwd=str(self.repository.root), within_s=PATIENCE_S)
+        return await run(self.opa, arguments, cwd=str(self.repository.root), within_s=self.patience_s)
+
+    async def tests_run(self, *arguments: str, cwd: str | None = None, test_s: float | None = None) -> Completed:
+        """`opa test`, each test within its time. Raises `OpaLate`."""
+        given = ("test", "--timeout", f"{test_s or self.test_s:g}s", "--format", "json", *arguments)
+        return await run(self.opa, given, cwd=cwd or str(self.repository.root), within_s=self.tests_s)
+
+
+class TestError(msgspec.Struct):
+    """How `opa test` tells of a test that did not come to an end."""
+
+    code: str = ""
+    message: str = ""
 
 
 async def formatted(bench: Bench) -> Outcome:
@@ -114,7 +133,7 @@ async def linted(bench: Bench) -> Outcome:
     if (linter / "rules").is_dir():
         arguments += ["--rules", str(linter / "rules")]
     root = str(bench.repository.root)
-    done = await run(bench.regal, [*arguments, *bench.repository.rego], cwd=root, within_s=PATIENCE_S)
+    done = await run(bench.regal, [*arguments, *bench.repository.rego], cwd=root, within_s=bench.patience_s)
     try:
         report = msgspec.json.decode(done.stdout, type=_Linted)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -187,8 +206,7 @@ class _Coverage(msgspec.Struct):
 
 async def covered(bench: Bench) -> Outcome:
     """Every line of every rule is reached by a test."""
-    arguments = ["test", "--timeout", TEST_TIMEOUT, "--coverage", "--format", "json", *bench.selection, *bench.repository.rego]
-    done = await bench.opa_run(*arguments)
+    done = await bench.tests_run("--coverage", *bench.selection, *bench.repository.rego)
     try:
         report = msgspec.json.decode(done.stdout, type=_Coverage)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 
 from gateway.adapters.opa import compile
-from gateway.adapters.opa.command import run
+from gateway.adapters.opa.command import OpaLate
 from gateway.lifecycle.check.inputs import Inputs
 from gateway.lifecycle.check.places import Node, Place, of_package, parsed
 from gateway.lifecycle.check.report import Outcome
-from gateway.lifecycle.check.steps import PATIENCE_S, TEST_TIMEOUT, Bench
+from gateway.lifecycle.check.steps import Bench, TestError
 from gateway.lifecycle.repository import POLICIES, SCHEMAS, TESTS
 from gateway.model import Json
 from gateway.policy.structure import Finding
@@ -26,6 +26,10 @@ MARK = "\x1einput "  # no policy prints this by chance
 FUNCTION = f'\n{SEEN}(path, x) := x if print("\\u001einput", path, json.marshal(x))\n'
 WITH = re.compile(r"\bwith\s+input\b")
 UNTYPED = "malformed_input"  # `custom: {malformed_input: true}` above a test or its package: it asks what must not be asked
+
+
+CANCELLED = "eval_cancel_error"  # what OPA says of a test that it ended for its time
+SHARE = 24  # of the time of all tests: one that takes longer is told where all took too long
 
 
 class _Row(msgspec.Struct):
@@ -43,19 +47,27 @@ class _Test(msgspec.Struct):
     location: _Row = msgspec.field(default_factory=_Row)
     fail: bool = False
     skip: bool = False
-    error: msgspec.Raw | None = None
+    error: TestError | None = None
+    duration: int = 0  # ns
     output: bytes = b""
     sub_results: dict[str, _Sub] | None = None
+
+    @property
+    def late(self) -> bool:
+        return self.error is not None and self.error.code == CANCELLED
 
     def finding(self) -> Finding | None:
         if self.skip:
             return Finding(
                 self.location.file, self.location.row, f"{self.name} is skipped: a test that does not run proves nothing"
             )
-        if self.error is not None:
-            return Finding(
-                self.location.file, self.location.row, f"{self.name} ends in an error: {bytes(self.error).decode()[:300]}"
+        if self.late:
+            took = (
+                f"{self.name} was ended after {self.duration / 1e9:.1f} s: a rule that it asks takes too long, or --test-timeout"
             )
+            return Finding(self.location.file, self.location.row, f"{took} is too short")
+        if self.error is not None:
+            return Finding(self.location.file, self.location.row, f"{self.name} ends in an error: {self.error.message[:300]}")
         cases = [name for name, each in (self.sub_results or {}).items() if each.fail]
         if not self.fail and not cases:
             return None
@@ -73,8 +85,12 @@ async def tests(bench: Bench) -> tuple[Outcome, Outcome]:
     folder = bench.folder / "tests"
     exempt = await _copied(bench, folder)
     roots = [str(bench.repository.root / each) for each in bench.repository.rego if each != TESTS]
-    arguments = ["test", "--timeout", TEST_TIMEOUT, "--format", "json", "--schema", str(bench.repository.root / SCHEMAS)]
-    done = await run(bench.opa, [*arguments, *bench.selection, *roots, TESTS], cwd=str(folder), within_s=PATIENCE_S)
+    arguments = ("--schema", str(bench.repository.root / SCHEMAS), *bench.selection, *roots, TESTS)
+    try:
+        done = await bench.tests_run(*arguments, cwd=str(folder))
+    except OpaLate as late:
+        slow = await _slow(bench, arguments, folder)
+        return Outcome(slow, told=str(late), ran=False), Outcome(told="the tests took too long", ran=False)
     try:
         results = _results.decode(done.stdout)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -88,6 +104,17 @@ async def tests(bench: Bench) -> tuple[Outcome, Outcome]:
         if each.package.startswith("data.mcp.") and each.name not in exempt.get(each.location.file, frozenset())
     ]
     return Outcome(failed, told=f"{len(results)} tests"), _judged(judged, Inputs.of(bench.copy.schema("input.json")))
+
+
+async def _slow(bench: Bench, arguments: Sequence[str], folder: Path) -> tuple[Finding, ...]:
+    """Which tests are to blame where all of them together took too long: asked again with less time for each."""
+    least_s = bench.tests_s / SHARE
+    try:
+        results = _results.decode((await bench.tests_run(*arguments, cwd=str(folder), test_s=least_s)).stdout)
+    except (OpaLate, msgspec.DecodeError, UnicodeDecodeError):
+        return ()
+    said = f"takes more than {least_s:g} s, and all tests together more than {bench.tests_s:g} s"
+    return tuple(Finding(each.location.file, each.location.row, f"{each.name} {said}") for each in results if each.late)
 
 
 async def _copied(bench: Bench, folder: Path) -> dict[str, frozenset[str]]:
