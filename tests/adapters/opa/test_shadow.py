@@ -1,6 +1,7 @@
 """A candidate on a real OPA beside a live policy set: what it costs is bounded, and what it says is only told."""
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -65,7 +66,10 @@ def within(seconds: float, test: Coroutine[Any, Any, None]) -> None:
         async with asyncio.timeout(seconds):
             await test
 
-    asyncio.run(bounded())
+    try:
+        asyncio.run(bounded())
+    finally:
+        gc.collect()  # now: what is told of an object that ends while pytest reads a failing test's source ends pytest itself
 
 
 async def until(holds: Callable[[], bool]) -> None:
