@@ -30,7 +30,7 @@ BACK = {"refused": "denials", "hid": "hidden_by", "granted": "granted_by", "waiv
 def test_an_explanation_says_what_the_decision_says_and_its_ways_out_are_ways_out(tmp_path: Path) -> None:
     taken: list[str] = []
 
-    @settings(max_examples=2, deadline=None, phases=(Phase.generate,))
+    @settings(max_examples=2, deadline=None, derandomize=True, phases=(Phase.generate,))  # or no way out might be drawn
     @given(made.policies(), st.lists(CASE, min_size=8, max_size=8))
     def agrees(policy: made.Made, cases: list[Case]) -> None:
         taken.extend(asyncio.run(_agree(made.written(tmp_path, policy), cases)))
