@@ -119,10 +119,14 @@ def _copy(source: str, folder: Path | None, *, as_json: bool) -> None:
     if as_json:
         told = {"rule": f"org/{made.rule}", "files": made.files, "settings": made.settings or None, "schema": made.schema_grew}
         told |= {"lines": made.lines} if made.lines else {}
+        told |= {"shared": made.shared} if made.shared else {}
         typer.echo(json.dumps(told))
         return
     for name in made.files:
         typer.echo(str(folder / name))
+    if made.shared:
+        lacking = [Path(name).stem for name in made.shared if name.startswith(f"{library.SHARED_RULES}/")]
+        typer.echo(f"It imports {', '.join(f'data.mcp.lib.{name}' for name in lacking)}, which was missing and came along.")
     if made.schema_grew:
         typer.echo(f"The schema of facts knows settings.{made.rule} now.")
     if made.settings:

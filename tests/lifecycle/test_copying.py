@@ -118,14 +118,41 @@ def test_the_list_tells_every_rule_by_its_title() -> None:
     assert "SQL only reads" in invoked("new", "--list").stdout
 
 
+SHARED = [
+    f"{folder}.rego"
+    for name in ("personal", "checksum")
+    for folder in (f"policies/mcp/lib/{name}", f"policy_tests/mcp/lib/{name}_test")
+]
+
+
+def test_what_a_rule_imports_comes_along_where_the_repository_was_made_without_it(root: Path) -> None:
+    shipped = contents(root)
+    for name in SHARED:
+        (root / name).unlink()
+    told = json.loads(invoked("new", "--from", "library:personal_data", str(root), "--json").stdout)
+    assert (told["shared"], [each for each in told["files"] if "/lib/" in each]) == (SHARED, SHARED)
+    assert {name: (root / name).read_bytes() for name in SHARED} == {name: shipped[name] for name in SHARED}
+    rows = asyncio.run(only(root, "types", "structure", "conventions"))
+    assert {each.state for each in rows.values()} == {"ok"}
+
+
+def test_what_the_repository_shares_already_is_its_own(root: Path) -> None:
+    own, test = root / "policies/mcp/lib/texts.rego", root / "policy_tests/mcp/lib/texts_test.rego"
+    own.write_text(own.read_text() + "\n# ours\n")
+    test.unlink()
+    (root / "policies/mcp/lib/finding.rego").unlink()
+    (root / "policy_tests/mcp/lib/finding_test.rego").write_text("ours")
+    shown = invoked("new", "--from", "library:secrets", str(root)).stdout
+    assert "It imports data.mcp.lib.finding, which was missing and came along." in shown
+    assert (own.read_text().endswith("# ours\n"), test.exists()) == (True, False)
+    assert (root / "policy_tests/mcp/lib/finding_test.rego").read_text() == "ours"
+
+
 def test_what_cannot_take_a_rule_is_told_why(root: Path) -> None:
     named = invoked("new", "--from", "library:sql_read_only", "org/mine", str(root))
     assert (named.exit_code, "a rule keeps its name" in named.stderr) == (2, True)
     assert invoked("new", "--from", "library:sql_read_only", str(root / "ci")).exit_code == 2
     assert invoked("new").exit_code == 2
-    (root / "policies/mcp/lib/extracted.rego").unlink()
-    with pytest.raises(NotMade, match=r"sql_read_only needs policies/mcp/lib/extracted\.rego"):
-        copy(root, "sql_read_only")
     (root / FACTS).write_text("version: [")
     with pytest.raises(NotMade, match="the facts cannot be read"):
         copy(root, "read_only_unless_granted")

@@ -19,6 +19,7 @@ from gateway.shipped import SHIPPED
 PREFIX = "library:"
 RULES = f"{POLICIES}/mcp/org"
 FACTS = f"{POLICIES}/mcp/facts"
+SHARED_RULES = f"{POLICIES}/mcp/lib"
 SCHEMA = f"{SCHEMAS}/facts.json"
 TITLE = re.compile(r"^# title: (.+)$", re.M)
 SHARED = re.compile(r"^import data\.mcp\.lib\.(\w+)$", re.M)
@@ -38,6 +39,7 @@ class Copied:
     files: tuple[str, ...]
     settings: str  # the file with the settings of the library; "": it has none, or the facts had some
     schema_grew: bool  # the repository's schema of facts did not know these settings
+    shared: tuple[str, ...] = ()  # of the files: what rules share, which the repository was made without
     lines: str = ""  # what to say in facts that live elsewhere, as YAML
 
 
@@ -56,6 +58,7 @@ def copy(root: Path, rule: str) -> Copied:
         raise NotMade(f"the library has no rule {rule!r}; it has {', '.join(known)}")
     try:
         files = _files(root, rule)
+        shared = _shared(root, files[f"{RULES}/{rule}.rego"])
         told = f"{FACTS}/settings/{rule}/data.yaml"
         settings = told if told in files else ""
         grown = _grown_schema(root, rule) if settings else None
@@ -64,12 +67,13 @@ def copy(root: Path, rule: str) -> Copied:
             lines, settings = _said(rule, files.pop(told).decode()), ""
         if grown is not None:
             files[SCHEMA] = grown
+        files |= shared
         for name, text in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(text)
     except OSError as error:
         raise NotMade(f"cannot be written: {error}") from error
-    return Copied(rule, tuple(files), settings, grown is not None, lines)
+    return Copied(rule, tuple(files), settings, grown is not None, tuple(shared), lines)
 
 
 def _said(rule: str, text: str) -> str:
@@ -85,12 +89,21 @@ def _files(root: Path, rule: str) -> dict[str, bytes]:
     for name in files:
         if (root / name).exists():
             raise NotMade(f"{name} exists already")
-    for shared in SHARED.findall(files[names[0]].decode()):
-        if not (root / f"{POLICIES}/mcp/lib/{shared}.rego").is_file():
-            raise NotMade(
-                f"{rule} needs {POLICIES}/mcp/lib/{shared}.rego, which this repository was made without:"
-                " take it over from a new one (`mcp-gateway policy init`)"
-            )
+    return files
+
+
+def _shared(root: Path, importing: bytes) -> dict[str, bytes]:
+    """What a file imports and the repository lacks, with what that imports, and their tests. What it has is its own."""
+    files: dict[str, bytes] = {}
+    waiting = SHARED.findall(importing.decode())
+    for name in waiting:
+        rule, test = f"{SHARED_RULES}/{name}.rego", f"{TESTS}/mcp/lib/{name}_test.rego"
+        if rule in files or (root / rule).exists():
+            continue
+        files[rule] = (SHIPPED.policies.parent / rule).read_bytes()
+        waiting += SHARED.findall(files[rule].decode())
+        if not (root / test).exists():
+            files[test] = (SHIPPED.tests.parent / test).read_bytes()
     return files
 
 
