@@ -11,6 +11,19 @@ CONSTANTS = frozenset({"null", "boolean", "number", "string"})
 TOTAL_CALLS = frozenset({"object.get", "object.union", "sprintf", "json.marshal"})  # defined whatever was sent
 COMPREHENSIONS = frozenset({"setcomprehension", "arraycomprehension", "objectcomprehension"})
 ALWAYS_MADE = frozenset({"setcomprehension", "arraycomprehension"})  # an object's may have two values for one key
+PLAIN = frozenset({"index", "terms", "location", "generated"})  # members of an expression that asks just what its terms say
+NAMES = "xyzuvw"
+INFIX = {
+    "eq": "=",
+    "equal": "==",
+    "assign": ":=",
+    "neq": "!=",
+    "lt": "<",
+    "lte": "<=",
+    "gt": ">",
+    "gte": ">=",
+    "internal.member_2": "in",
+}
 OPERANDS = {
     **dict.fromkeys(("abs", "ceil", "count", "floor", "lower", "max", "min", "round", "sum", "type_name", "upper"), 1),
     **dict.fromkeys(("concat", "indexof", "object.union", "split", "sprintf", "trim", "trim_prefix", "trim_suffix"), 2),
@@ -273,12 +286,81 @@ def rego(term: Json) -> str:
             return f"{{{', '.join(f'{rego(key)}: {rego(inner)}' for key, inner in pairs(term))}}}"
         case other if other in CONSTANTS:
             return json.dumps(value(term), ensure_ascii=False)
-        case other:
-            return f"<{other or 'unknown'}>"
+        case other if other in COMPREHENSIONS:
+            return _comprehension(_named(term))
+        case _:
+            return "…"
 
 
 def rego_head(first: JsonObject) -> str:
     return str(first.get("value")) if kind(first) == "var" else rego(first)
+
+
+def elements(term: Json) -> JsonObject | None:
+    """What `{x | some x in xs}` takes all of: `xs`. None: it is another comprehension, or none."""
+    made = _dict(term, "value") if kind(term) in ALWAYS_MADE else {}
+    head, body = made.get("term"), made.get("body")
+    if kind(head) != "var" or not isinstance(body, list) or len(body) != 1:
+        return None
+    said = body[0].get("terms") if isinstance(body[0], dict) and set(body[0]) <= PLAIN else None
+    if not isinstance(said, list) or len(said) != 3 or operator(said[0]) not in ("eq", "equal", "assign"):
+        return None
+    one, other = (said[1], said[2]) if _same(said[1], head) else (said[2], said[1])
+    steps = parts(other)
+    whole: JsonObject = {"type": "ref", "value": [*steps[:-1]]}
+    listed = kind(other) == "ref" and kind(steps[-1]) == "var" and path(whole) is not None
+    return whole if listed and _same(one, head) and not _same(steps[-1], head) else None
+
+
+def _same(one: Json, other: Json) -> bool:
+    return kind(one) == kind(other) and isinstance(one, dict) and isinstance(other, dict) and one["value"] == other["value"]
+
+
+def _comprehension(term: Json) -> str:
+    made = _dict(term, "value")
+    body = made.get("body")
+    said = "; ".join(_expression(each) for each in body) if isinstance(body, list) else "…"
+    match kind(term):
+        case "arraycomprehension":
+            return f"[{rego(made.get('term'))} | {said}]"
+        case "objectcomprehension":
+            return f"{{{rego(made.get('key'))}: {rego(made.get('value'))} | {said}}}"
+        case _:
+            return f"{{{rego(made.get('term'))} | {said}}}"
+
+
+def _expression(told: Json) -> str:
+    said = told.get("terms") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not set(told) <= {*PLAIN, "negated"} or (isinstance(said, dict) and "domain" in said):
+        return "…"
+    text = rego(said)
+    if isinstance(said, list):
+        given = [rego(each) for each in said[1:]]
+        between = INFIX.get(operator(said[0]))
+        text = f"{given[0]} {between} {given[1]}" if between and len(given) == 2 else f"{operator(said[0])}({', '.join(given)})"
+    return f"not {text}" if told.get("negated") else text
+
+
+def _named(term: Json) -> Json:
+    """With names that one can read for those that OPA made up, each its own."""
+    found: dict[str, str] = {}
+
+    def name(part: Json) -> Json:
+        if isinstance(part, list):
+            return [name(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        if kind(part) == "var" and str(part["value"]).startswith("__local"):
+            made = found.setdefault(str(part["value"]), NAMES[len(found)] if len(found) < len(NAMES) else f"x{len(found)}")
+            return {"type": "var", "value": made}
+        return {key: name(each) for key, each in part.items()}
+
+    return name(term)
+
+
+def _dict(term: Json, name: str) -> JsonObject:
+    told = term.get(name) if isinstance(term, dict) else None
+    return told if isinstance(told, dict) else {}
 
 
 def _step(part: JsonObject) -> str:

@@ -155,18 +155,41 @@ def term_words(term: Json, element: str = "some") -> str:
         if all((step and "." not in step) or terms.kind(name) == "var" for step, name in zip(steps, names[1:], strict=True)):
             said = ".".join(step for step in steps if step)
             return f"{element} {said}" if looked_for else said
+    if terms.kind(term) in terms.COMPREHENSIONS:
+        whole = terms.elements(term)
+        if whole is None:
+            return f"`{terms.rego(term)}`"
+        return f"the {'set' if terms.kind(term) == 'setcomprehension' else 'list'} of {term_words(whole, element)}"
     if terms.kind(term) == "call":
         called, *given = terms.parts(term)
         if terms.operator(called) == "object.get" and len(given) == 3 and terms.kind(given[1]) == "string":
             name = f"{term_words(given[0], element)}.{given[1]['value']}".removeprefix(".")
             return f"{name} (else {terms.rego(given[2])})"
         if terms.operator(called) == "count" and len(given) == 1:
-            return f"the number of {term_words(given[0], element)}"
+            return f"the number of {_counted(given[0], element)}"
+        if terms.operator(called) == "minus" and len(given) == 2 and terms.kind(given[1]) == "set" and terms.constant(given[1]):
+            return term_words(given[0], element) + _without(given[1])
         if (zone := zone_of(term, WEEKDAY)) is not None:
             return f"the weekday in {zone}"
         if terms.operator(called) == "json.marshal" and len(given) == 1:
             return f"{term_words(given[0], element)} as JSON"
     return terms.rego(term)
+
+
+def _counted(term: JsonObject, element: str) -> str:
+    """What has a number: in a set, equal ones are one."""
+    called, *given = terms.parts(term) if terms.kind(term) == "call" else [term]
+    if given and terms.operator(called) == "minus" and terms.kind(given[1]) == "set" and terms.constant(given[1]):
+        return _counted(given[0], element) + _without(given[1])
+    whole = terms.elements(term)
+    if whole is None:
+        return term_words(term, element)
+    return f"{'different ' if terms.kind(term) == 'setcomprehension' else ''}{term_words(whole, element)}"
+
+
+def _without(known: JsonObject) -> str:
+    left = [terms.rego(part) for part in terms.parts(known)]
+    return f" other than {', '.join(left)}" if left else ""
 
 
 def _moment(term: JsonObject) -> str:

@@ -199,6 +199,19 @@ def test_a_change_that_does_not_exist_cannot_be_failed_on(personas: Path) -> Non
     assert "there is no such change" in run(personas, "--fail-on", "everything", code=2)
 
 
+def test_a_rule_of_the_library_that_counts_what_is_left_over_has_words(tmp_path: Path) -> None:
+    made = tmp_path / "ours"
+    for command in (["init", str(made)], ["new", "--from", "library:unknown_arguments", str(made)]):
+        assert CliRunner().invoke(app, ["policy", *command]).exit_code == 0
+    place = tmp_path / "personas.yaml"
+    place.write_text(PERSONAS)
+    told = cells(place, "--backend", "crm", policies=made)["analyst", "crm__search_customers"]
+    assert told["when"] == (
+        "(arguments_valid is given and not false and unknown_arguments is a list and"
+        " the number of different unknown_arguments is 0) or the number of arguments is 0"
+    )
+
+
 def test_what_is_counted_of_the_groups_tells_personas_apart(tmp_path: Path) -> None:
     old = '\tnot "release" in input.subject.groups\n'
     new = '\tcount({group | some group in input.subject.groups; group != "engineers"}) == 0\n'

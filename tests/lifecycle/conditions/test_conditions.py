@@ -48,6 +48,27 @@ REFUSED_WHEN = {
     ),
     "an element that is not something": ('some to in input.arguments.to\n\tnot to == "x"', 'some arguments.to is not "x"'),
     "a call's value": ("count(input.arguments.to) == 3", "the number of arguments.to is 3"),
+    "how many different ones": (
+        "count({x | some x in input.arguments.to}) > 2",
+        "the number of different arguments.to is above 2",
+    ),
+    "all but some": (
+        'count({x | some x in input.arguments.to} - {"a", "b"}) == 0',
+        'the number of different arguments.to other than "a", "b" is 0',
+    ),
+    "a set of them": (
+        '{x | some x in input.arguments.to} == {"a"}',
+        'the set of arguments.to is {"a"}',
+    ),
+    "some of them": (
+        'count([x | some x in input.arguments.to; x.n > 2; not startswith(x.m, "a")]) == 2',
+        'the number of `[x | x = input.arguments.to[y]; z = x.n; z > 2; u = x.m; not startswith(u, "a")]` is 2',
+    ),
+    "what each is called": (
+        'count({name: x | some name, x in input.arguments.to; x != "a"}) == 1',
+        'the number of `{x: y | y = input.arguments.to[x]; y != "a"}` is 1'
+        ' and `{x: y | y = input.arguments.to[x]; y != "a"}` is given',
+    ),
     "the same element twice": (
         'some to in input.arguments.to\n\tendswith(to.a, "x")\n\tto.b > 3',
         'some arguments.to.a ends with "x" and some arguments.to.b is above 3',
