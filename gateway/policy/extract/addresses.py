@@ -30,6 +30,8 @@ def recipients(text: str) -> Iterator[JsonObject]:
     if not parts:
         raise Unreadable("it names nobody")
     for part in parts:
+        if unicodedata.normalize("NFKC", part).lstrip().startswith("-"):
+            raise Unreadable("it begins with '-', which mailers read as an option")
         yield _recipient(part)
 
 
@@ -78,6 +80,8 @@ def _address(text: str) -> JsonObject:
         raise Unreadable("its local part is quoted, routed or has characters that servers read differently")
     if len(local) > MAX_LOCAL or ATOM.fullmatch(local) is None:
         raise Unreadable("its local part is too long or malformed")
+    if local.startswith(("-", "/", "|")) or "*" in local:
+        raise Unreadable("its local part is an option, a file, a program or a pattern to some mailers")
     if local.lower().startswith("mailto"):
         raise Unreadable("it is a URL, not an address")
     if domain.startswith("["):

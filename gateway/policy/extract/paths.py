@@ -16,6 +16,12 @@ DECODINGS = 3  # a fourth layer of percent-encoding has no innocent use
 ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
 DRIVE = re.compile(r"[A-Za-z]:")
 EXPANDED = re.compile(r"\$\{?\w|\$\(|`|%[A-Za-z_]\w*%")  # what a shell or the system would put something else for
+LETTER = re.compile(r"%[uU][0-9A-Fa-f]{4}")  # %u002e is a dot to IIS
+SLASH_IN_SET = re.compile(r"\[[^\[\]/]*/")
+# To a shell `.?`, `..*` and `.[.]` are `..` as well.
+DOTS_BY_PATTERN = re.compile(r"[.\[](?=.*[*?\[])[.*?\[\]!^]*|\..*(?:\[|[?*+@!]\().*")
+ONE_OF = re.compile(r"[?*+@!]\([^()]*(?:/|\||\.\.)")  # @(a|b), in a shell with extended patterns
+DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)\d)", re.IGNORECASE)
 SHORT_NAME = re.compile(r"~\d")  # PROGRA~1 is another name of Program Files
 SLASHES = str.maketrans(dict.fromkeys("\u2044\u2215\u29f8\uff0f", "/") | dict.fromkeys("\u2216\u29f5\u29f9\ufe68\uff3c", "\\"))
 
@@ -89,6 +95,8 @@ def _refuse_tricks(reading: str, *, drives: bool) -> None:
         raise Unreadable("it begins with '~', which is somebody's home")
     if EXPANDED.search(reading):
         raise Unreadable("it has a variable or a command that might be expanded")
+    if LETTER.search(reading):
+        raise Unreadable("it has letters as %u and four digits")
     rest = reading[2:] if drives and DRIVE.match(reading) else reading
     if DRIVE.match(rest) and rest[2:3] in {"", "/", "\\"}:
         raise Unreadable("it names a drive, and the roots do not")
@@ -99,13 +107,28 @@ def _refuse_tricks(reading: str, *, drives: bool) -> None:
         raise Unreadable("it begins with two slashes, which may name another host")
     if drives and (":" in rest or SHORT_NAME.search(rest)):
         raise Unreadable("it has a stream or a short name")
+    _refuse_patterns(slashed)
     for segment in slashed.split("/"):
+        if drives and DEVICE.fullmatch(segment.split(".")[0].strip()):
+            raise Unreadable("it names a device of Windows")
         if segment not in {"", ".", ".."} and not segment.strip(" ."):
             raise Unreadable("it has a name of dots and spaces")
         if segment != segment.strip() or (drives and segment not in {".", ".."} and segment.endswith(".")):
             raise Unreadable("it has a name that begins or ends with a space, or ends with a dot")
         if ";" in segment and segment.split(";")[0].strip() in {"", ".", ".."}:
             raise Unreadable("it has a parameter after dots")  # `..;` is `..` to some servers
+
+
+def _refuse_patterns(slashed: str) -> None:
+    """What a shell makes several paths of, or finds `..` by. Between braces all counts: a quoted brace does not close one."""
+    begin = slashed.find("{")
+    between = slashed[begin + 1 : slashed.rfind("}")] if 0 <= begin < slashed.rfind("}") else ""
+    if "," in between or ".." in between:
+        raise Unreadable("it has braces, which a shell makes several paths of")
+    if SLASH_IN_SET.search(slashed) or ONE_OF.search(slashed):
+        raise Unreadable("it has a pattern with a slash or a choice in it")
+    if any(DOTS_BY_PATTERN.fullmatch(segment) for segment in slashed.split("/")):
+        raise Unreadable("it has a pattern that two dots match")
 
 
 def _slashed(text: str) -> str:

@@ -3,6 +3,7 @@
 An entry that says `unreadable` has `why` and nothing else, so that a rule which asks for a property does not find it.
 """
 
+import re
 from collections.abc import Iterator
 from typing import assert_never
 
@@ -17,6 +18,7 @@ from gateway.policy.extract.urls import path_of, url
 MAX_TEXTS = 256  # of one declaration
 MAX_CHARS = 65_536  # of all of them
 MAX_QUICK_CHARS = 2_048  # all texts of a question together; above it the event loop should not wait
+INDEX = re.compile(r"0|[1-9][0-9]*")  # of a list; any other token is a name
 LISTS: dict[Kind, str] = {"path": "paths", "sql": "sql", "url": "urls", "address": "addresses"}
 
 Placed = tuple[str, Json]
@@ -88,10 +90,13 @@ def _at(tokens: tuple[str, ...], value: Json, at: str) -> Iterator[Placed]:
         return
     token, rest = tokens[0], tokens[1:]
     if isinstance(value, dict):
+        if at and token not in value and INDEX.fullmatch(token):
+            yield at, {}  # an object where a list should be: some servers take it for the only member
+            return
         names = list(value) if token == ANY else [token] if token in value else []
         for name in names:
             yield from _at(rest, value[name], f"{at}/{_escaped(name)}")
-    elif isinstance(value, list):
+    elif isinstance(value, list) and (token == ANY or INDEX.fullmatch(token)):
         for index, entry in enumerate(value):
             if token in {ANY, str(index)}:
                 yield from _at(rest, entry, f"{at}/{index}")

@@ -70,6 +70,15 @@ HOSTILE = (
     " , ; ",
     "<<ann@ours.com>>",
     "a" * 65 + "@ours.com",
+    "-oQ/tmp@ours.com",
+    "ann@ours.com, -oQ/tmp@ours.com",
+    "<-oQ/tmp@ours.com>",
+    "-X/tmp/log <ann@ours.com>",
+    "\uff0doQ/tmp@ours.com",
+    "/etc/x@ours.com",
+    "|id@ours.com",
+    "*@ours.com",
+    "a*@ours.com",
 )
 HOSTILE = tuple(text for text in HOSTILE if text != "ann@ours.com.")  # a trailing dot is the same domain
 INNOCENT = (
@@ -83,6 +92,9 @@ INNOCENT = (
     "Ann <ann@ours.com>; Bob <bob@ours.com>;",
     "ann.o'neil+tag@ours.com",
     "ann_b-c@ours.com",
+    "ann/sales@ours.com",
+    "Jean-Luc <jean-luc@ours.com>",
+    '"- Ann" <ann@ours.com>',
     "jürgen@ours.com",
     "Jürgen Müller <j.mueller@ours.com>",
     "ann@ours.com,",

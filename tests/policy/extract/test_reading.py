@@ -175,6 +175,30 @@ def test_a_list_in_a_list_and_what_bars_the_way_are_unreadable() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("argument", "arguments", "place"),
+    [
+        ("/o/also/*", {"o": [{"also": ["/etc"]}]}, "/o"),
+        ("/o/also/*", {"o": [["/etc"]]}, "/o"),
+        ("/o/also/*", {"o": "/etc"}, "/o"),
+        ("/files/*/path", {"files": {"path": ["/etc"]}}, "/files/path"),
+        ("/files/*/path", {"files": [[{"path": "/etc"}]]}, "/files/0"),
+        ("/files/0/path", {"files": {"path": "/etc"}}, "/files"),
+        ("/files/00", {"files": ["/etc"]}, "/files"),
+    ],
+)
+def test_a_list_where_an_object_should_be_and_the_other_way_round_is_unreadable(
+    argument: str, arguments: JsonObject, place: str
+) -> None:
+    assert found({argument: PATH}, arguments) == {"paths": [unreadable(argument, place, "it is not text")]}
+
+
+def test_a_number_in_a_pointer_is_a_place_in_a_list_or_a_name() -> None:
+    assert found({"/files/1": PATH, "7": PATH}, {"files": ["a", "b"]}) == {"paths": [inside("/files/1", "/files/1", "/srv/b")]}
+    assert found({"/files/1": PATH}, {"files": ["a"]}) == {"paths": []}
+    assert found({"/files/1": PATH}, {"files": {"1": "b"}}) == {"paths": [inside("/files/1", "/files/1", "/srv/b")]}
+
+
 def test_too_many_texts_are_unreadable_as_a_whole() -> None:
     said = found({"path": PATH}, {"path": ["a"] * 300})["paths"]
     why = "there are more than 256 texts, or more than 65536 characters"
