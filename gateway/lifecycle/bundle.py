@@ -67,8 +67,8 @@ async def packed(
             hashes = await _hashes(binary, files, folder)
             claims: JsonObject = {"files": hashes, "keyid": signer.id, "iat": signer.signed_s, CONTENTS: bundle.digest(files)}
             files[bundle.SIGNATURES] = signature(signer.key, claims)
-    content = bundle.pack(files)
     try:
+        content = bundle.pack(files)
         bundle.read(content)
     except BadBundle as error:  # a name or a label that a gateway would not take
         raise PolicyRejected((Finding("", 0, f"the bundle {error}"),)) from error

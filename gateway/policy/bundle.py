@@ -8,18 +8,19 @@ import hashlib
 import io
 import re
 import tarfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
+
+from gateway.policy import tarball
+from gateway.policy.tarball import BadTar
 
 MANIFEST = ".manifest"
 SIGNATURES = ".signatures.json"
 ROOT = "mcp"
 MAX_PACKED_BYTES = 32 * 1024 * 1024
 MAX_BYTES = 128 * 1024 * 1024  # unpacked: a gzip may hold a thousand times its size
-MAX_FILES = 10_000
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
 _HASH = re.compile(r"[0-9a-f]{16}")  # as much of a digest as a revision holds
@@ -49,25 +50,27 @@ def read(packed: bytes) -> Bundle:
     if len(packed) > MAX_PACKED_BYTES:
         raise BadBundle(f"is larger than {MAX_PACKED_BYTES} bytes")
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
-            whole = stream.read(MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadBundle("is no whole gzip file") from error
-    if len(whole) > MAX_BYTES:
-        raise BadBundle(f"unpacks to more than {MAX_BYTES} bytes")
-    files = _entries(whole)
+        files = _named(tarball.entries(tarball.unzipped(packed, MAX_BYTES)))
+    except BadTar as error:
+        raise BadBundle(str(error)) from error
     manifest, signatures = files.pop(MANIFEST, None), files.pop(SIGNATURES, None)
     return Bundle(files, manifest, signatures, _label(manifest))
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """The bundle of these files, `.manifest` and `.signatures.json` among them: the same bytes for the same files."""
+    """The bundle of these files, `.manifest` and `.signatures.json` among them: the same bytes for the same files.
+
+    Raises `BadBundle` for a name that a tar without extensions cannot hold.
+    """
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name in sorted(files):
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(files[name]), 0o644
-            archive.addfile(entry, io.BytesIO(files[name]))
+            try:
+                archive.addfile(entry, io.BytesIO(files[name]))
+            except ValueError as error:
+                raise BadBundle(f"holds {name[:200]!r}, whose name is too long: at most 100 characters after a slash") from error
     return gzip.compress(tar.getvalue(), mtime=0)
 
 
@@ -98,29 +101,26 @@ def _hash(said: str | None) -> str | None:
     return end if _HASH.fullmatch(end) else None
 
 
-def _entries(whole: bytes) -> dict[str, bytes]:
+def _named(entries: Iterable[tuple[str, bytes]]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as archive:
-            for entry in archive:
-                if entry.isdir():
-                    continue
-                name = entry.name.removeprefix("./").removeprefix("/")
-                if not entry.isreg() or entry.issparse():
-                    raise BadBundle(f"holds {entry.name[:200]!r}, which is no regular file")
-                if name not in (MANIFEST, SIGNATURES) and _NAME.fullmatch(name) is None:
-                    raise BadBundle(f"holds {entry.name[:200]!r}, which is no name that a file of policies may have")
-                if name in files:
-                    raise BadBundle(f"holds {name[:200]!r} twice")
-                if len(files) >= MAX_FILES:
-                    raise BadBundle(f"holds more than {MAX_FILES} files")
-                content = archive.extractfile(entry)
-                files[name] = content.read() if content is not None else b""
-                if len(files[name]) != entry.size:
-                    raise BadBundle("is cut off")
-    except (tarfile.TarError, ValueError, OSError, EOFError) as error:
-        raise BadBundle("is no whole tar file") from error
+    for said, content in entries:
+        name = said.removeprefix("./").removeprefix("/")
+        if name not in (MANIFEST, SIGNATURES) and _NAME.fullmatch(name) is None:
+            raise BadBundle(f"holds {said[:200]!r}, which is no name that a file of policies may have")
+        if name in files:
+            raise BadBundle(f"holds {name[:200]!r} twice")
+        files[name] = content
+    for name in files:
+        for folder in _folders(name):
+            if folder in files:
+                raise BadBundle(f"holds {folder[:200]!r} as a file and as a folder")
     return files
+
+
+def _folders(name: str) -> Iterator[str]:
+    while (end := name.rfind("/")) > 0:
+        name = name[:end]
+        yield name
 
 
 def _label(manifest: bytes | None) -> str | None:

@@ -155,7 +155,7 @@ def _proved(encoded: str, trust: Trust) -> tuple[Key, _Claims]:
         raise BadBundle(f"is signed with the key {key.id!r}, which is revoked")
     try:
         proved = PyJWS(algorithms=list(key.algorithms)).decode_complete(encoded, key.public, algorithms=list(key.algorithms))
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:  # of a header that anybody can write
         raise BadBundle(f"has a signature that the key {key.id!r} did not make") from error
     if "crit" in proved["header"] or "b64" in proved["header"]:
         raise BadBundle("has a signature with a critical header that is not understood here")

@@ -1,5 +1,6 @@
 """Bundles: read within bounds and strictly, written the same every time, and believed only for exactly the bytes signed."""
 
+import base64
 import gzip
 import io
 import json
@@ -100,6 +101,9 @@ def test_no_bytes_do_worse_than_be_refused(text: bytes, zipped: bool) -> None:
         pytest.param(tar(entry("a.rego", tarfile.SYMTYPE, "/etc/passwd")), "holds 'a.rego', which is no regular file", id="link"),
         pytest.param(tar(entry("a.rego", tarfile.LNKTYPE, "b.rego")), "holds 'a.rego', which is no regular file", id="hard_link"),
         pytest.param(tar(entry("a.rego", tarfile.FIFOTYPE)), "holds 'a.rego', which is no regular file", id="pipe"),
+        pytest.param(
+            tar(entry("a.rego"), entry("a.rego/b.rego")), "holds 'a.rego' as a file and as a folder", id="file_and_folder"
+        ),
         pytest.param(bundle.pack({".manifest": b"{"}), "has a .manifest that cannot be read", id="manifest"),
         pytest.param(
             bundle.pack({".manifest": b'{"revision": "a\\u0000b"}'}),
@@ -110,6 +114,11 @@ def test_no_bytes_do_worse_than_be_refused(text: bytes, zipped: bool) -> None:
 )
 def test_bundle_that_could_be_read_in_two_ways_is_not_read(packed: bytes, reason: str) -> None:
     assert said(lambda: bundle.read(packed)) == reason
+
+
+def test_name_that_a_tar_cannot_hold_is_not_packed() -> None:
+    reason = f"holds {'a' * 101!r}, whose name is too long: at most 100 characters after a slash"
+    assert said(lambda: bundle.pack({"a" * 101: b""})) == reason
 
 
 def test_bundle_that_unpacks_to_more_than_the_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +192,16 @@ def test_signature_by_the_public_key_as_a_shared_secret_or_by_none_is_refused() 
     unsigned = jwt.encode(claims, None, algorithm="none")
     by_secret = jwt.encode(claims, "a secret of at least 32 bytes, as such are", algorithm="HS256")
     for token in (unsigned, by_secret, by_secret.rpartition(".")[0] + "."):
+        assert said(lambda token=token: verified(forged(token), trusted(CURVE), NOW_S)) == (  # type: ignore[misc]
+            "has a signature that the key 'k1' did not make"
+        )
+
+
+def test_signature_whose_header_anybody_can_write_ends_no_reader() -> None:
+    claims = {"files": [], "keyid": "k1", "iat": int(NOW_S), "contents": bundle.digest(FILES)}
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    for header in ("[" * 100_000, "1" * 100_000, '{"alg": ' * 100_000, '"\\ud800"', '{"alg": ["ES256"], "kid": 1}'):
+        token = f"{base64.urlsafe_b64encode(header.encode()).decode().rstrip('=')}.{payload}.AAAA"
         assert said(lambda token=token: verified(forged(token), trusted(CURVE), NOW_S)) == (  # type: ignore[misc]
             "has a signature that the key 'k1' did not make"
         )

@@ -55,12 +55,15 @@ class Part:
     came_as: bytes | None = None  # a bundle; None: a folder
 
     def packed(self) -> bytes:
-        """The bundle that it came as, or one of the folder with the folder's revision."""
+        """The bundle that it came as, or one of the folder with the folder's revision. Raises `PolicyRejected`."""
         if self.came_as is not None:
             return self.came_as
         roots = [FACTS_ROOT if all(name.startswith(FACTS) for name in self.texts) else bundle.ROOT]
         manifest = msgspec.json.encode({"revision": self.revision, "roots": roots})
-        return bundle.pack({**self.texts, bundle.MANIFEST: manifest})
+        try:
+            return bundle.pack({**self.texts, bundle.MANIFEST: manifest})
+        except BadBundle as error:
+            raise PolicyRejected((Finding("", 0, f"the history keeps bundles, and one of this folder {error}"),)) from error
 
 
 @dataclass(frozen=True, slots=True)
