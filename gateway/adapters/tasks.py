@@ -2,10 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 log = logging.getLogger("gateway.tasks")
+
+
+class Crashed(Exception):
+    """What was attempted met an error that nobody foresaw; it stands in the log with its traceback."""
+
+
+async def attempted(work: Awaitable[T], what: str, *known: type[Exception]) -> T:
+    """`work`, for a loop that must go on whatever it meets. Raises `known` and `Crashed`, nothing else."""
+    try:
+        return await work
+    except known:
+        raise
+    except Exception as error:  # from bytes of others: one loop that ends with them is a gateway that nobody can update
+        log.error("%s crashed", what, exc_info=error)
+        raise Crashed(f"an internal error ({type(error).__name__}), see the log") from error
 
 
 class Tasks:

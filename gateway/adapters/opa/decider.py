@@ -18,7 +18,7 @@ from gateway.adapters.opa.history import History
 from gateway.adapters.opa.policyset import PolicySet
 from gateway.adapters.opa.snapshot import Snapshot, Source, Stamp
 from gateway.adapters.opa.status import Piece, PolicyEvent, PolicyStatus, Rejection
-from gateway.adapters.tasks import Tasks
+from gateway.adapters.tasks import Crashed, Tasks, attempted
 from gateway.errors import Undecided
 from gateway.policy.contract import SERVED, VERSION_1, Contract, Contracts
 from gateway.policy.extract import Extractions
@@ -186,7 +186,10 @@ class PolicySetDecider:
         """Put `wanted` in force, if it is not already. Raises `PolicyRejected` or `OpaUnusable`."""
         began, previous = time.monotonic(), self.revision
         before = self._current.pieces if self._current is not None else None
-        started = await self._started(wanted)
+        try:
+            started = await attempted(self._started(wanted), f"loading the {self._role}", PolicyRejected, OpaUnusable)
+        except Crashed as crash:  # refused like any other, so that the last good set decides and the next is looked at
+            raise PolicyRejected((Finding("", 0, f"reading it met {crash}"),)) from crash
         if started is not None:
             self._enforce(started)
         assert self._current is not None

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx2
 
 from gateway.adapters.opa.history import write_whole
-from gateway.adapters.tasks import Tasks
+from gateway.adapters.tasks import Crashed, Tasks, attempted
 from gateway.policy import bundle
 from gateway.policy.bundle import BadBundle, Bundle
 from gateway.policy.bundle_signature import Signed, Trust, verified
@@ -26,6 +26,7 @@ log = logging.getLogger("gateway.opa")
 TIMEOUT_S = 10.0  # for an answer, beyond what the server was allowed to wait
 FIRST_PAUSE_S = 1.0  # after a failure; doubles with each in a row
 LONGEST_PAUSE_S = 60.0
+ENDED = "the bundle server is no longer asked: an internal error, see the log"
 
 
 class FetchFailed(Exception):
@@ -69,14 +70,16 @@ class BundleFeed:
         self._asked_s: float | None = None
         self._client: httpx2.AsyncClient | None = None
         self._tasks = Tasks()
+        self._asking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Ask once, so that what there is can be loaded at once; then go on. A server that is away is no reason not to start."""
         await self._attempt(wait=False)
-        self._tasks.spawn(self._ask_on(), "bundle-server")
+        self._asking = self._tasks.spawn(self._ask_on(), "bundle-server")
 
     def status(self) -> FeedStatus:
-        return FeedStatus(self._problem, self._asked_s)
+        ended = self._asking is not None and self._asking.done()
+        return FeedStatus(ENDED if ended else self._problem, self._asked_s)
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -101,8 +104,8 @@ class BundleFeed:
 
     async def _attempt(self, *, wait: bool) -> None:
         try:
-            await self._refresh(wait=wait)
-        except FetchFailed as error:
+            await attempted(self._refresh(wait=wait), "taking what the bundle server sent", FetchFailed)
+        except (FetchFailed, Crashed) as error:
             if self._problem != str(error):
                 log.error("bundle server: %s", error)
             self._problem = str(error)

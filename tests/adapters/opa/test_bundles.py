@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +42,20 @@ def write(files: Mapping[str, bytes], target: Path, *, keyid: str | None = "k1",
     half.write_bytes(bundle.pack(whole))
     os.replace(half, target)
     return target
+
+
+CRASHING = b"a bundle that no reader foresaw"
+
+
+def read_or_crash(read: Callable[[bytes], bundle.Bundle]) -> Callable[[bytes], bundle.Bundle]:
+    """A reader with a fault of its own, for one bundle."""
+
+    def reading(packed: bytes) -> bundle.Bundle:
+        if packed == CRASHING:
+            raise OverflowError("Python int too large to convert to C ssize_t")
+        return read(packed)
+
+    return reading
 
 
 def source(policies: Path, *, max_age_s: float | None = None, trust: Trust | None = TRUST) -> Source:

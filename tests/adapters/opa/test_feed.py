@@ -1,6 +1,7 @@
 """A bundle server: what is good is taken with its ETag, what is not never arrives, and the last good one stays."""
 
 import asyncio
+import gzip
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,11 +16,12 @@ from werkzeug import Request, Response
 from gateway.adapters.opa import feed as feed_module
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
-from gateway.adapters.opa.feed import BundleFeed, BundleServer
+from gateway.adapters.opa.feed import ENDED, BundleFeed, BundleServer
 from gateway.policy import bundle
 from gateway.policy.bundle_signature import Trust
-from tests.adapters.opa.test_bundles import TRUST, contents, source, write
+from tests.adapters.opa.test_bundles import CRASHING, TRUST, contents, read_or_crash, source, write
 from tests.adapters.opa.test_decider import RULES, Edit, until, within
+from tests.policy.test_tarball import crafted
 
 
 class Served:
@@ -125,6 +127,59 @@ def test_what_is_no_good_bundle_never_reaches_the_file_and_says_why(
             await until(lambda: feed.status().problem == "", 10.0)
 
     within(40, main())
+
+
+@pytest.mark.parametrize("name", crafted())
+def test_crafted_archive_is_refused_and_the_server_is_asked_on(
+    policies: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(feed_module, "FIRST_PAUSE_S", 0.02)
+    served, wanted = Served(httpserver), source(policies)
+    served.body = gzip.compress(crafted()[name])
+
+    async def main() -> None:
+        async with feeding(served.url, wanted.folder) as feed:
+            assert feed.status().problem.startswith(f"{served.url}: the bundle holds ")
+            served.body = good = write(contents(policies), policies.with_name("made.tar.gz")).read_bytes()
+            await until(lambda: feed.status().problem == "", 10.0)
+            assert wanted.folder.read_bytes() == good
+
+    within(20, main())
+
+
+def test_error_that_nobody_foresaw_is_told_and_the_server_is_asked_on(
+    policies: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(feed_module, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(bundle, "read", read_or_crash(bundle.read))
+    served, wanted = Served(httpserver), source(policies)
+    served.body = CRASHING
+
+    async def main() -> None:
+        async with feeding(served.url, wanted.folder) as feed:
+            assert feed.status().problem == "an internal error (OverflowError), see the log"
+            served.body = write(contents(policies), policies.with_name("made.tar.gz")).read_bytes()
+            await until(lambda: feed.status().problem == "", 10.0)
+
+    within(20, main())
+    assert next(each.getMessage() for each in caplog.records if each.exc_info) == "taking what the bundle server sent crashed"
+
+
+def test_feed_that_has_ended_is_not_up(policies: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = Served(httpserver)
+    served.body = write(contents(policies), policies.with_name("made.tar.gz")).read_bytes()
+
+    async def crashing(_: BundleFeed, *, wait: bool) -> None:
+        if wait:  # not at the start
+            raise OverflowError
+
+    monkeypatch.setattr(BundleFeed, "_attempt", crashing)
+
+    async def main() -> None:
+        async with feeding(served.url, source(policies).folder) as feed:
+            await until(lambda: feed.status().problem == ENDED, 10.0)
+
+    within(10, main())
 
 
 def test_bundle_over_the_bound_is_not_read_to_its_end(

@@ -1,6 +1,7 @@
 """Accepted sets are kept and can be gone back to; nothing older comes into force by any other way, also after a restart."""
 
 import asyncio
+import gzip
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ import pytest
 
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
-from gateway.adapters.opa.findings import PolicyRejected
+from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.history import History, Pin
 from gateway.adapters.opa.snapshot import Part, Source, take
 from gateway.adapters.opa.status import PolicyEvent
@@ -19,8 +20,9 @@ from gateway.lifecycle import rollback
 from gateway.lifecycle.rollback import CannotGoBack, Outcome
 from gateway.policy import bundle
 from gateway.policy.bundle_signature import Trust
-from tests.adapters.opa.test_bundles import TRUST, contents, source, write
+from tests.adapters.opa.test_bundles import CRASHING, TRUST, contents, read_or_crash, source, write
 from tests.adapters.opa.test_decider import ALLOWED, RULES, Edit, until, within
+from tests.policy.test_tarball import crafted
 
 CANARIES = "mcp/canaries/data.json"
 
@@ -121,6 +123,37 @@ def test_last_good_set_decides_after_a_restart_while_the_newest_is_refused(polic
             await until(lambda: len(events) == 3, 15.0)
             assert (decider.revision, decider.status().fallback) == (first, ("rules",))
             write({**contents(policies), CANARIES: good}, wanted.folder)
+            await until(lambda: decider.revision != first, 15.0)
+            assert (decider.status().fallback, decider.status().rejection) == ((), None)
+
+    within(40, main())
+
+
+@pytest.mark.parametrize("name", ["crashing", *crafted()])
+def test_bytes_that_crash_a_reader_are_refused_at_an_edit_and_at_the_start_and_the_last_good_set_decides(
+    policies: Path, opa: str, edit: Edit, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(bundle, "read", read_or_crash(bundle.read))
+    history, wanted, events = History(policies.with_name("history"), keep=3), source(policies), list[PolicyEvent]()
+    bad = CRASHING if name == "crashing" else gzip.compress(crafted()[name])
+    write(contents(policies), wanted.folder, age_s=100.0)
+
+    async def main() -> None:
+        async with running(wanted, opa, history) as decider:
+            first = decider.revision
+            wanted.folder.write_bytes(bad)
+            await until(lambda: decider.status().rejection is not None, 10.0)
+            assert (decider.revision, decider.status().ready) == (first, True)
+        async with running(wanted, opa, history, events) as decider:
+            assert [(each.kind, each.revision, each.fallback) for each in events] == [
+                ("rejected", None, ()),
+                ("enforced", first, ("rules",)),
+            ]
+            if name == "crashing":
+                told = "reading it met an internal error (OverflowError), see the log"
+                assert events[0].findings == (Finding("", 0, told),)
+            edit(RULES, "# generation 0", "# generation 1")
+            write(contents(policies), wanted.folder)
             await until(lambda: decider.revision != first, 15.0)
             assert (decider.status().fallback, decider.status().rejection) == ((), None)
 
