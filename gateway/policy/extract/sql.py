@@ -8,14 +8,14 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 from sqlglot import Dialect, ErrorLevel, exp
 from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import Token, TokenType
 
 from gateway.model import JsonObject
+from gateway.policy.extract.sql_names import functions, refuse_bare_calls, tables
+from gateway.policy.extract.sql_words import refuse_statements_as_names, refuse_statements_within
 from gateway.policy.extract.unreadable import Unreadable
 
 MAX_CHARS = 16_384  # sqlglot reads 100 kB in a second
@@ -25,10 +25,9 @@ MAX_DEPTH = 64  # of brackets
 DIALECTS = frozenset(
     {"postgres", "mysql", "sqlite", "tsql", "oracle", "bigquery", "snowflake", "duckdb", "redshift", "clickhouse", "trino"}
 )
-FOLDS_UP = frozenset({"oracle", "snowflake"})  # an unquoted name is one in capitals
-KEEPS_QUOTED = frozenset({"postgres", "redshift", "oracle", "snowflake"})  # "Orders" and orders are two tables
 DASHES_NEED_SPACE = frozenset({"mysql"})  # --1 is minus minus one
 
+LONE_RETURN = re.compile(r"\r(?!\n)")
 EXECUTED_COMMENT = re.compile(r"/\*M?!|/\*\+")  # MySQL executes what stands in it; a hint changes how it is executed
 ESCAPED_QUOTE = re.compile(r"\\['\"`]")
 ESCAPED_NAME = re.compile(r"[uU]&['\"]")  # U&"\0061" is a
@@ -93,12 +92,18 @@ def sql(text: str, dialect: str) -> JsonObject:
     statements = [tree for tree in trees if not isinstance(tree, exp.Semicolon)]
     if not statements:
         raise Unreadable("it holds no statement")
+    kinds = {kind for tree in statements for kind in _kinds(tree)}
+    refuse_statements_as_names(statements, dialect)
+    if kinds == {"select"}:
+        refuse_statements_within(tokens, dialect)
+    for tree in statements:
+        refuse_bare_calls(tree, dialect)
     return {
         "dialect": dialect,
         "statements": len(statements),
-        "kinds": [*sorted({kind for tree in statements for kind in _kinds(tree)})],
-        "tables": [*sorted({name for tree in statements for name in _tables(tree, dialect)})],
-        "functions": [*sorted({*_functions(statements), *_called(tokens, parser)})],
+        "kinds": [*sorted(kinds)],
+        "tables": [*sorted({name for tree in statements for name in tables(tree, dialect)})],
+        "functions": [*sorted(set(functions(statements, tokens, parser, dialect)))],
     }
 
 
@@ -107,6 +112,8 @@ def _refuse_doubtful(text: str, dialect: str) -> None:
         raise Unreadable(f"it is longer than {MAX_CHARS} characters")
     if any(unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"} and char not in " \t\r\n" for char in text):
         raise Unreadable("it has a control character, or a space that is none for some servers")
+    if LONE_RETURN.search(text):
+        raise Unreadable("it has a carriage return alone, which ends a comment for some servers and not for others")
     if ESCAPED_NAME.search(text):
         raise Unreadable("it has a name or text in Unicode escapes")
     if EXECUTED_COMMENT.search(text):
@@ -159,70 +166,3 @@ def _kinds(tree: exp.Expr) -> Iterator[str]:
 
 def _word(node: exp.Expr, words: dict[type[exp.Expr], str]) -> str | None:
     return next((word for kind, word in words.items() if isinstance(node, kind)), None)
-
-
-def _tables(tree: exp.Expr, dialect: str) -> Iterator[str]:
-    """Names of tables as the server will find them, `schema.table`; names that a WITH gives to its own parts are left out."""
-    for table in tree.find_all(exp.Table):
-        parts = [part for part in table.parts if isinstance(part, exp.Identifier)]
-        if not parts:
-            continue  # a function in the place of a table
-        name = ".".join(_folded(part, dialect) for part in parts)
-        if len(parts) > 1 or not _is_own(table, name, dialect):
-            yield name
-
-
-def _folded(part: exp.Identifier, dialect: str) -> str:
-    if not part.quoted or dialect not in KEEPS_QUOTED:
-        return part.name.lower()
-    if dialect in FOLDS_UP and part.name == part.name.upper():
-        return part.name.lower()
-    if dialect not in FOLDS_UP and part.name == part.name.lower():
-        return part.name
-    return f'"{part.name}"'
-
-
-def _is_own(table: exp.Table, name: str, dialect: str) -> bool:
-    """Whether the name means a part of a WITH around it. A part sees only those before it, itself only if recursive."""
-    around = table.parent
-    while around is not None:
-        given = around.args.get("with_") or around.args.get("with")
-        if isinstance(given, exp.With):
-            own = _part_of(table, given)
-            parts = list(given.expressions)
-            seen = parts if own is None or given.recursive else parts[: next(n for n, part in enumerate(parts) if part is own)]
-            if any(_folded(part.args["alias"].this, dialect) == name for part in seen):
-                return True
-        around = around.parent
-    return False
-
-
-def _part_of(table: exp.Expr, given: exp.With) -> exp.Expr | None:
-    node: exp.Expr | None = table
-    while node is not None:
-        if node.parent is given:
-            return node
-        node = node.parent
-    return None
-
-
-def _functions(statements: list[exp.Expr]) -> Iterator[str]:
-    """Functions that sqlglot has no class for, and those that are called without brackets."""
-    for tree in statements:
-        for call in tree.find_all(exp.Func):
-            if isinstance(call, exp.Anonymous | exp.AnonymousAggFunc):
-                yield call.name.lower()
-            elif type(call).__name__.startswith(("Current", "Session", "Localtime")):
-                yield call.sql_name().lower()
-        if tree.find(exp.NextValueFor) or any(
-            column.table and column.name.lower() == "nextval" for column in tree.find_all(exp.Column)
-        ):
-            yield "nextval"  # next value for s; s.nextval: both write
-
-
-def _called(tokens: list[Token], parser: Any) -> Iterator[str]:
-    """Functions that sqlglot has a class for, by the name that was written: its own names are not those of the dialect."""
-    known = parser.FUNCTIONS.keys() | parser.FUNCTION_PARSERS.keys()
-    for token, following in pairwise(tokens):
-        if following.token_type is TokenType.L_PAREN and token.text.upper() in known:
-            yield token.text.lower()
