@@ -21,6 +21,8 @@ ROOT = "mcp/facts/"
 MAIN = "mcp/facts/data.yaml"
 MAX_VERSION_DIGITS = 9
 EARLIEST_NS = 10**18  # September 2001: a smaller time was given in seconds, milliseconds or microseconds
+UNTIL = "until_ns"
+LATEST_NS = 4_102_444_800 * 10**9  # January 2100: an exception that ends later was never meant to end, or has a digit too many
 
 Key = str | int
 Places = dict[tuple[Key, ...], tuple[str, int]]
@@ -216,16 +218,22 @@ def _instead(name: str, given: list[str], known: list[str]) -> str:
 
 
 def _times(value: Json, places: Places) -> Iterator[Finding]:
-    """A time in another unit lies in 1970: a waiver that has ended, but also a block that has."""
+    """In another unit a time lies in 1970, so that a block has ended; with a digit more in 2540, so that no waiver ever does."""
     waiting: list[tuple[Json, tuple[Key, ...]]] = [(value, ())]
     while waiting:
         part, at = waiting.pop()
         if isinstance(part, dict):
             for name, said in part.items():
                 waiting.append((said, (*at, name)))
-                if str(name).endswith("_ns") and type(said) is int and said < EARLIEST_NS:
-                    file, line = standing(places, (*at, name))
-                    yield Finding(file, line, f"{_said((*at, name))} is {said}, long past; times are in nanoseconds")
+                if not str(name).endswith("_ns") or type(said) is not int:
+                    continue
+                file, line = standing(places, (*at, name))
+                shown = said if abs(said) < 10**30 else "far off"  # Python writes no more than 4,300 digits
+                if said < EARLIEST_NS:
+                    yield Finding(file, line, f"{_said((*at, name))} is {shown}, long past; times are in nanoseconds")
+                elif said > LATEST_NS and name == UNTIL and at[:1] != ("blocks",):  # a block may stand for ever
+                    advice = "an exception ends: give the time of its next review, in nanoseconds since 1970"
+                    yield Finding(file, line, f"{_said((*at, name))} is {shown}, after the year 2100; {advice}")
         elif isinstance(part, list):
             waiting.extend((said, (*at, index)) for index, said in enumerate(part))
 

@@ -70,6 +70,19 @@ def test_groups_that_would_not_change_how_a_rule_counts_are_a_finding(mode: str,
     assert facts({FILE: f"version: 1\nrules:\n  org/a: {mode}\n"}, shipped) == expected
 
 
+def test_an_approval_ends_as_well_until_2100_at_the_latest_and_a_block_need_not() -> None:
+    shipped = json.loads((Path(__file__).parents[2] / "schemas/facts.json").read_text())
+    approval = "{issuer: i, subject: s, backend: crm, tool: t, by: b, until_ns: 4102444800000000000}"
+    block = "{what: backend, backend: crm, until_ns: 18000000000000000000}"
+    whole = f"version: 1\nblocks: [{block}]\nsettings:\n  destructive_needs_approval:\n    approved: [{approval}]\n"
+    at = "settings.destructive_needs_approval.approved.0.until_ns"
+    advice = "an exception ends: give the time of its next review, in nanoseconds since 1970"
+    assert facts({FILE: whole}, shipped) == ()
+    assert facts({FILE: whole.replace("4102444800000000000", "4102444800000000001")}, shipped) == (
+        Finding(FILE, 5, f"{at} is 4102444800000000001, after the year 2100; {advice}"),
+    )
+
+
 def test_no_facts_at_all_is_a_finding() -> None:
     assert facts({}, SCHEMA) == (Finding(FILE, 1, "is missing: without facts of version 1 there is no decision"),)
 
@@ -84,6 +97,23 @@ BAD = {
         GOOD.replace("1900000000000000000", "'1900000000000000000'"),
         7,
         "waivers.0.until_ns is text, and must be of type integer",
+    ),
+    "a digit too many": (
+        GOOD.replace("1900000000000000000", "18000000000000000000"),
+        7,
+        "waivers.0.until_ns is 18000000000000000000, after the year 2100; "
+        "an exception ends: give the time of its next review, in nanoseconds since 1970",
+    ),
+    "5000 digits": (
+        GOOD.replace("1900000000000000000", "0x" + "f" * 4200),
+        7,
+        "waivers.0.until_ns is far off, after the year 2100; "
+        "an exception ends: give the time of its next review, in nanoseconds since 1970",
+    ),
+    "5000 digits below nothing": (
+        GOOD.replace("1900000000000000000", "-0x" + "f" * 4200),
+        7,
+        "waivers.0.until_ns is far off, long past; times are in nanoseconds",
     ),
     "time in seconds": (
         GOOD.replace("1900000000000000000", "1900000000"),
