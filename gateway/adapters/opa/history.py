@@ -89,10 +89,20 @@ class History:
         return ((str(path), status.st_mtime_ns, status.st_size, status.st_ino),)
 
     def refuse_older(self, part: Part, what: str) -> None:
-        """Raises `PolicyRejected` when something signed later was accepted before."""
-        newest_s = self.index().newest_signed_s
-        if part.signed is not None and newest_s is not None and part.signed.signed_s < newest_s:
-            older = f"was signed {newest_s - part.signed.signed_s:.0f} s before one that was accepted already"
+        """Raises `PolicyRejected` when something signed later was accepted before.
+
+        Signatures say whole seconds: of two within one, that is the older which was accepted first.
+        """
+        index = self.index()
+        newest_s = index.newest_signed_s
+        if part.signed is None or newest_s is None:
+            return
+        within = [one.revision for one in index.kept if one.signed_s == newest_s]
+        replaced = part.signed.signed_s == newest_s and part.revision in within[:-1]
+        if part.signed.signed_s < newest_s or replaced:
+            before_s = newest_s - part.signed.signed_s
+            when = "in the same second as" if replaced else f"{before_s:.0f} s before"
+            older = f"was signed {when} one that was accepted {'after it' if replaced else 'already'}"
             advice = "go back on purpose with `mcp-gateway policy rollback`, or sign it anew"
             raise PolicyRejected((Finding("", 0, f"{what} {older}: {advice}"),))
 

@@ -19,7 +19,7 @@ from gateway.adapters.opa.status import PolicyEvent
 from gateway.lifecycle import rollback
 from gateway.lifecycle.rollback import CannotGoBack, Outcome
 from gateway.policy import bundle
-from gateway.policy.bundle_signature import Trust
+from gateway.policy.bundle_signature import Signed, Trust
 from tests.adapters.opa.test_bundles import CRASHING, TRUST, contents, read_or_crash, source, write
 from tests.adapters.opa.test_decider import ALLOWED, RULES, Edit, until, within
 from tests.policy.test_tarball import crafted
@@ -98,6 +98,23 @@ def test_older_bundle_is_refused_unless_it_is_gone_back_to_also_after_a_restart(
             assert await back(history, second) == Outcome(second, in_force=True)
 
     within(40, main())
+
+
+def test_of_two_sets_signed_in_one_second_the_one_accepted_first_does_not_come_back(tmp_path: Path) -> None:
+    history, signed = History(tmp_path / "history", keep=3), Signed("k1", 1_800_000_000, None)
+    first, second, third = (Part(name, signed, {}, name.encode()) for name in ("v1.1", "v2.2", "v3.3"))
+    for now_s, part in enumerate((first, second)):
+        history.refuse_older(part, "the bundle")
+        history.accept(part, float(now_s), known=False)
+    history.accept(first, 2.0, known=True)  # gone back to on purpose
+    history.refuse_older(second, "the bundle")
+    history.refuse_older(third, "the bundle")
+    with pytest.raises(PolicyRejected) as raised:
+        history.refuse_older(first, "the bundle")
+    assert [each.message for each in raised.value.findings] == [
+        "the bundle was signed in the same second as one that was accepted after it: "
+        "go back on purpose with `mcp-gateway policy rollback`, or sign it anew"
+    ]
 
 
 def test_last_good_set_decides_after_a_restart_while_the_newest_is_refused(policies: Path, opa: str, edit: Edit) -> None:
