@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.lifecycle.check import exceptions
 from gateway.lifecycle.check.examination import NAMES
+from gateway.lifecycle.known import Items
 from gateway.policy.structure import Finding
 from tests.lifecycle.repositories import copied, invoked, only, replaced
 from tools.binaries import find
@@ -205,6 +207,49 @@ def test_any_other_label_that_no_rule_reads_is_told_and_no_failure(tmp_path: Pat
     (told,) = [each for each in json.loads(invoked("check", str(root), "--json", *others).stdout)["checks"] if each["notices"]]
     assert said in {each["message"] for each in told["notices"]}
     assert "::notice file=" in invoked("check", str(root), "--format", "github", *others).stdout
+
+
+EXCEPTIONS = """\
+waivers:
+  - {rule: org/a, issuer: i, subject: s, backends: [crm], until_ns: 1863072000000000001}
+  - {rule: org/a, issuer: i, subject: s, backends: [crm], until_ns: 1863072000000000000}
+blocks:
+  - {what: item, backend: crm, type: tool, name: delete_custmer, until_ns: 1900000000000000000}
+  - {what: item, backend: crm, type: prompt, name: summary, until_ns: 1900000000000000000}
+  - {what: item, backend: cmr, type: tool, name: delete_customer, until_ns: 1900000000000000000}
+  - {what: backend, backend: cmr, until_ns: 1900000000000000000}
+  - {what: subject, issuer: "https://idp.example ", subject: ada, until_ns: 1900000000000000000}
+  - {what: item, backend: crm, type: tool, name: delete_customer, until_ns: 1900000000000000000}
+  - {what: key, key: ci, until_ns: 1900000000000000000}
+"""
+
+
+def test_a_kill_switch_that_names_nothing_and_a_waiver_of_years_are_told() -> None:
+    file = "mcp/facts/data.yaml"
+    items = Items({"crm": {"tool": frozenset({"delete_customer", "search"})}})
+    assert exceptions.doubtful({file: EXCEPTIONS}, items, 1_800_000_000 * 10**9) == (
+        Finding(
+            file,
+            5,
+            'blocks.0.name is "delete_custmer", no tool of crm that facts or schemas know; did you mean "delete_customer"?',
+        ),
+        Finding(file, 6, 'blocks.1.name is "summary", no prompt of crm that facts or schemas know; there is none at all'),
+        Finding(file, 7, 'blocks.2.backend is "cmr", of which facts and schemas know nothing; did you mean "crm"?'),
+        Finding(file, 8, 'blocks.3.backend is "cmr", of which facts and schemas know nothing; did you mean "crm"?'),
+        Finding(file, 9, "blocks.4.issuer is 'https://idp.example ', with a blank at an end: it blocks nothing that has none"),
+        Finding(file, 2, "waivers.0.until_ns is 2029-01-14, more than two years from now: let it end at its next review"),
+    )
+    assert exceptions.doubtful({file: "blocks: ["}, items, 0) == exceptions.doubtful({file: "[]"}, items, 0) == ()
+
+
+def test_a_kill_switch_that_names_nothing_is_a_note_and_no_failure(tmp_path: Path) -> None:
+    root = copied(tmp_path)
+    block = "{what: item, backend: deploy, type: tool, name: restrat, until_ns: 1900000000000000000}"
+    replaced(root / FACTS, "blocks: []", f"blocks: [{block}]")
+    row = asyncio.run(only(root, "conventions"))["conventions"]
+    said = 'blocks.0.name is "restrat", no tool of deploy that facts or schemas know; did you mean "restart"?'
+    assert (row.state, row.findings) == ("ok", ())
+    assert Finding(FACTS, line_of(root, "restrat"), said) in row.notices
 
 
 def test_settings_about_a_label_that_nothing_has_are_found_at_their_line(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ A line that means this says so in a comment, `# absent:` and why.
 """
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from gateway.lifecycle.check import labels, misnamed
+from gateway.lifecycle.check import exceptions, labels, misnamed
 from gateway.lifecycle.check.mutants import conditions, operator
 from gateway.lifecycle.check.places import Node, Place, of_package, parsed
 from gateway.lifecycle.check.report import Outcome
@@ -44,8 +45,10 @@ async def kept(bench: Bench) -> Outcome:
     trees = await asyncio.gather(*(read(file) for file in files))
     whole = _json(bench.copy.schema("input.json"))
     told_labels = labels.labels(bench.copy)
-    offered = known_items(labels.facts(bench.copy), bench.repository.root / SCHEMAS)
+    facts = labels.facts(bench.copy)
+    offered = known_items(facts, bench.repository.root / SCHEMAS)
     unread, notices = labels.unread(bench.copy, told_labels)
+    notices += exceptions.doubtful(facts, offered, time.time_ns())
     found: list[Finding] = [*labels.unlabelled(told_labels), *unread]
     codes: dict[str, tuple[str, int]] = {}
     for file, tree in zip(files, trees, strict=True):
