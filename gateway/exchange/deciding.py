@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from gateway.errors import Kind, Refusal, Undecided
+from gateway.exchange import redacting
 from gateway.exchange.asking import ask, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.parts import Exchange, Ports
@@ -37,10 +38,10 @@ class Permit:
 async def permitted(ports: Ports, x: Exchange, draft: Draft, target: Target) -> Permit:
     """Raises `Refusal` (unknown, denied, step-up, undecided); nothing was forwarded then."""
     duties = await _duties(ports, x, draft, target, target.arguments)
-    arguments = _redacted(ports, draft, duties, target.arguments)
+    arguments = await _redacted(ports, draft, duties, target.arguments)
     if arguments is not target.arguments:
         duties = await _duties(ports, x, draft, target, arguments)
-        if _redacted(ports, draft, duties, arguments) is not arguments:
+        if await _redacted(ports, draft, duties, arguments) is not arguments:
             raise _undecided(ports, draft, Undecided("unstable", "redaction changed the arguments a second time"))
     if not target.whole(arguments):
         raise Refusal(Kind.DENIED, "Refused by policy: it takes away the value that is to be completed.", cause="redacted")
@@ -201,14 +202,19 @@ def _step_up(x: Exchange, ruled: StepUp) -> Refusal:
     )
 
 
-def _redacted(ports: Ports, draft: Draft, duties: Duties, arguments: JsonObject) -> JsonObject:
+async def _redacted(ports: Ports, draft: Draft, duties: Duties, arguments: JsonObject) -> JsonObject:
     if not duties.argument_redactions:
         return arguments
     try:
-        outcome = ports.redactors.compiled(duties.argument_redactions).arguments(arguments)
+        redactor = ports.redactors.compiled(duties.argument_redactions)
     except BadRedaction as error:
         raise _undecided(ports, draft, Undecided("unknown_duty", str(error))) from error
+    outcome = await redacting.arguments(ports.redacting_turns, redactor, arguments)
     draft.hits.extend(outcome.hits)
+    if outcome.spent:  # what is left would be another call than the one that was meant
+        raise Refusal(
+            Kind.DENIED, "Refused by policy: the arguments hold too much to be checked. Send less at once.", cause="redacted"
+        )
     return outcome.value
 
 

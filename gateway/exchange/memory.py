@@ -103,8 +103,9 @@ class Validators:
     def arguments_valid(self, item: Item, arguments: JsonObject) -> bool:
         return self._of(item, "inputSchema").valid(arguments)
 
-    def result_valid(self, item: Item, structured: Json) -> bool:
-        return self._of(item, "outputSchema").valid(structured)
+    def of_results(self, item: Item) -> Callable[[Json], bool]:
+        """Whether structured content satisfies the item's output schema; may be asked in any thread."""
+        return self._of(item, "outputSchema").valid
 
     def _of(self, item: Item, member: str) -> Validator:
         key = (item.id, item.fingerprint, member)

@@ -47,6 +47,7 @@ class Ports:
     bounds: Bounds = Bounds()
     questions: QuestionRecorder | None = None  # None: questions are not recorded
     reading_turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # arguments that take long to read
+    redacting_turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))  # what takes long to redact
     now_ns: Callable[[], int] = time.time_ns
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.errors import BackendFailed, Kind, Refusal
+from gateway.exchange import redacting
 from gateway.exchange.deciding import Permit, ended_early, inspected, still_permitted, withheld
 from gateway.exchange.draft import Draft
 from gateway.exchange.links import judged
@@ -38,7 +39,7 @@ async def relayed(ports: Ports, x: Exchange, draft: Draft, permit: Permit) -> As
         async for message in messages:
             match message:
                 case Progress() | Log():
-                    notice = _notice(x, draft, permit, message)
+                    notice = await _notice(ports, x, draft, permit, message)
                     if notice is None:
                         continue
                     if permit.duties.inspect_result and isinstance(message, Log):
@@ -141,12 +142,14 @@ def log_level(x: Exchange) -> str | None:
     return level if isinstance(level, str) else None
 
 
-def _notice(x: Exchange, draft: Draft, permit: Permit, message: Progress | Log) -> Notice | None:
+async def _notice(ports: Ports, x: Exchange, draft: Draft, permit: Permit, message: Progress | Log) -> Notice | None:
     """What may pass of a message that came before the result; None: nothing."""
     token = x.progress_token
     if isinstance(message, Progress) and token is None:
         return None
-    outcome = permit.redactor.notice(message.params, "log" if isinstance(message, Log) else "progress")
+    outcome = await redacting.notice(
+        ports.redacting_turns, permit.redactor, message.params, "log" if isinstance(message, Log) else "progress"
+    )
     draft.hits.extend(outcome.hits)
     params = outcome.value
     if isinstance(message, Log):
@@ -160,7 +163,7 @@ async def _result(ports: Ports, x: Exchange, draft: Draft, permit: Permit, answe
     redactor = permit.redactor
     if permit.duties.inspect_result:
         redactor = await inspected(ports, x, draft, permit, answer.result)
-    result = _redacted(ports, draft, permit, redactor, answer.result)
+    result = await _redacted(ports, draft, permit, redactor, answer)
     result = await judged(ports, x, draft, permit.target, result)
     return for_client(
         result,
@@ -172,10 +175,10 @@ async def _result(ports: Ports, x: Exchange, draft: Draft, permit: Permit, answe
     )
 
 
-def _redacted(ports: Ports, draft: Draft, permit: Permit, redactor: Redactor, result: JsonObject) -> JsonObject:
+async def _redacted(ports: Ports, draft: Draft, permit: Permit, redactor: Redactor, answer: Answer) -> JsonObject:
     item = permit.target.item
-    fits = partial(ports.validators.result_valid, item) if item is not None and "outputSchema" in item.definition else None
-    outcome = redactor.result(result, fits)
+    fits = ports.validators.of_results(item) if item is not None and "outputSchema" in item.definition else None
+    outcome = await redacting.result(ports.redacting_turns, redactor, answer.result, fits, answer.size_bytes)
     draft.hits.extend(outcome.hits)
     draft.parts_withheld += outcome.withheld
     if not outcome.fits:
@@ -188,7 +191,7 @@ async def _fault(ports: Ports, x: Exchange, draft: Draft, permit: Permit, fault:
     redactor = permit.redactor
     if permit.duties.inspect_result:
         redactor = await inspected(ports, x, draft, permit, _as_result(fault))
-    outcome = redactor.error({"message": fault.message, "data": fault.data})
+    outcome = await redacting.error(ports.redacting_turns, redactor, {"message": fault.message, "data": fault.data})
     draft.hits.extend(outcome.hits)
     error = outcome.value
     shown = Fault(fault.code, str(error.get("message", "")), error.get("data"), fault.era)

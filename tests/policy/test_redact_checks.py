@@ -127,6 +127,52 @@ def test_a_text_with_more_parts_than_can_be_looked_at_goes_whole() -> None:
     assert cut("1 " * 40_000, duty(CARD, "luhn")) == "#"
 
 
+def blocks(*texts: str) -> dict[str, Json]:
+    return {"content": [{"type": "text", "text": text} for text in texts]}
+
+
+MUCH = "[withheld: too much to be checked]"
+WORST: dict[str, dict[str, Json]] = {
+    "many texts of many parts": blocks(*["4 1 " * 5_000] * 50),
+    "one text of many parts": blocks("4 1 " * 250_000),
+    "many values of one part": {"structuredContent": {"ids": ["4111111111111112"] * 50_000}},
+    "many keys of one part": {"structuredContent": {f"4111111111111112 {each}": 1 for each in range(40_000)}},
+    "many numbers": {"structuredContent": {"ids": [4111111111111112] * 50_000}},
+    "many cards": {"structuredContent": {"ids": ["4111111111111111"] * 50_000}},
+}
+
+
+@pytest.mark.parametrize("case", WORST)
+def test_the_steps_of_one_result_are_counted_over_all_of_it_and_all_duties(case: str) -> None:
+    """Otherwise a result of many texts costs many times what one text may."""
+    duties = [duty(CARD, "luhn", target="result"), duty(IBAN, "iban", target="result")]
+    result = {**WORST[case], "last": ["4111111111111111"]}
+    done = compile_redactions(duties, KEY).result(result)
+    assert (done.spent, "last" in done.value) == (True, False)
+    assert done.withheld > 0
+
+
+def test_what_is_left_when_the_steps_are_spent_is_withheld_unseen() -> None:
+    done = compile_redactions([duty(CARD, "luhn", target="result")], KEY).result(blocks("hello", "4 2 " * 100_000, "hello"))
+    assert done.value == blocks("hello", "#", MUCH)
+
+
+def test_a_large_table_with_few_numbers_keeps_all_else() -> None:
+    rows: list[Json] = [{"id": row, "note": "nothing to see"} for row in range(60_000)]
+    kept = [*rows[:30_000], {"card": "4111111111111111"}, *rows[30_000:]]
+    done = compile_redactions([duty(CARD, "luhn", target="result")], KEY).result({"structuredContent": {"rows": kept}})
+    assert done.value == {"structuredContent": {"rows": [*rows[:30_000], {"card": "#"}, *rows[30_000:]]}}
+
+
+def test_what_is_nested_deep_is_not_asked_about_at_every_depth() -> None:
+    """Told by the steps: each of sixty arrays around one large one is looked at, and the large one but a few times."""
+    value: Json = [1] * 2_000
+    for _ in range(60):
+        value = ["4111111111111111", value]
+    done = compile_redactions([duty(CARD, "luhn", target="result")], KEY).result({"structuredContent": value})
+    assert (done.hits[0].count, done.spent) == (60, False)
+
+
 ADDRESSES: dict[str, tuple[str, str]] = {
     "ours": ("ask ann@example.com now", "ask ann@example.com now"),
     "ours in capitals": ("Ann@EXAMPLE.com", "Ann@EXAMPLE.com"),

@@ -2,5 +2,6 @@
 
 from gateway.policy.redact.marker import REDACTED, BadRedaction
 from gateway.policy.redact.redactor import Fits, Hit, Redacted, Redactor, compile_redactions
+from gateway.policy.redact.steps import MAX_STEPS
 
-__all__ = ["REDACTED", "BadRedaction", "Fits", "Hit", "Redacted", "Redactor", "compile_redactions"]
+__all__ = ["MAX_STEPS", "REDACTED", "BadRedaction", "Fits", "Hit", "Redacted", "Redactor", "compile_redactions"]

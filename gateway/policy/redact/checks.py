@@ -5,10 +5,10 @@ A number is looked for wherever a run of its characters begins within a match, n
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import NamedTuple, Protocol
 
 from gateway.policy.duty import FOREIGN, Check
@@ -18,14 +18,18 @@ from gateway.policy.extract.unreadable import Unreadable
 from gateway.policy.redact.marker import BadRedaction, Span
 from gateway.policy.redact.numbers import NUMBERS, Number, normal
 from gateway.policy.redact.regexp import Regexp
+from gateway.policy.redact.steps import Steps
 
 REACH_BYTES = 4  # for each character of a number: how far beyond a match one that begins in it may end
 
 
-class Checked(Protocol):
-    """Which parts of a match count, at least the whole of it where it does; None for each part that was looked at in vain."""
+ADDRESS_STEPS = 10  # to read one
 
-    def parts(self, regexp: Regexp, text: bytes, match: Span) -> "Iterator[Span | None]": ...
+
+class Checked(Protocol):
+    """Which parts of a match count, at least the whole of it where it does; it ends early when the steps are spent."""
+
+    def parts(self, regexp: Regexp, text: bytes, match: Span, steps: Steps) -> Iterator[Span]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,37 +38,49 @@ class Numbers:
 
     number: Number
 
-    def parts(self, regexp: Regexp, text: bytes, match: Span) -> "Iterator[Span | None]":
+    def parts(self, regexp: Regexp, text: bytes, match: Span, steps: Steps) -> Iterator[Span]:
         start, end = match
         reach = REACH_BYTES * self.number.longest
         before, limit = max(0, start - 1), min(len(text), end + reach)
-        runs = [run for run in self._runs(text, before, limit) if run.start >= start]  # an earlier one is a longer number
+        runs = self._runs(text, before, limit, steps.left)
+        if not steps.take(len(runs)):
+            return
+        runs = [run for run in runs if run.start >= start]  # an earlier one is a longer number
         if runs and limit < len(text) and runs[-1].end == limit:
             runs.pop()  # it may go on
         whole = match if end - start <= reach else None
         if whole is not None:
             inside = [run for run in runs if run.end <= end]
-            yield whole if self._is_one(inside) and inside == self._runs(text, start, end) else None
+            if self._is_one(inside) and inside == self._runs(text, start, end, len(inside) + 1):
+                yield whole
         ends = list(accumulate(len(run.said) for run in runs))
         compact = "".join([run.said for run in runs])
-        shortest, longest, holds = self.number.shortest, self.number.longest, self.number.holds
+        holds = self.number.within(compact)
         for first, run in enumerate(runs):
             if run.start >= end:
                 return
             begin = ends[first] - len(run.said)
-            for last in range(bisect_left(ends, begin + shortest, first), len(runs)):
-                if ends[last] - begin > longest:
-                    break
-                part = (run.start, runs[last].end)
-                counts = part != whole and holds(compact[begin : ends[last]]) and regexp.fullmatch(text, *part) is not None
-                yield part if counts else None
+            lengths = self.number.lengths(compact[begin : begin + 4])
+            if not lengths:
+                continue
+            nearest = bisect_left(ends, begin + lengths[0], first)
+            beyond = bisect_right(ends, begin + lengths[-1], nearest, min(len(ends), nearest + lengths[-1]))
+            if not steps.take(beyond - nearest):
+                return
+            for last in range(nearest, beyond):
+                if ends[last] - begin in lengths and holds(begin, ends[last]):
+                    part = (run.start, runs[last].end)
+                    if part != whole and regexp.fullmatch(text, *part) is not None:
+                        yield part
 
     def _is_one(self, runs: "list[Run]") -> bool:
         compact = "".join([run.said for run in runs])
         return self.number.shortest <= len(compact) <= self.number.longest and self.number.holds(compact)
 
-    def _runs(self, text: bytes, start: int, end: int) -> "list[Run]":
-        """All characters that such numbers have, as far as they stand together; whatever stands between separates."""
+    def _runs(self, text: bytes, start: int, end: int, most: int) -> "list[Run]":
+        """All characters that such numbers have, as far as they stand together; whatever stands between separates. Of more
+        than `most`, one more.
+        """
         while start and text[start] & 0xC0 == 0x80:
             start -= 1  # within a character
         while start < end < len(text) and text[end] & 0xC0 == 0x80:
@@ -72,10 +88,11 @@ class Numbers:
         piece = text[start:end]
         pattern = _LETTERS if self.number.letters else _DIGITS
         if piece.isascii():
-            return [Run(start + run.start(), start + run.end(), run.group().upper()) for run in pattern.finditer(piece.decode())]
+            some = islice(pattern.finditer(piece.decode()), most + 1)
+            return [Run(start + run.start(), start + run.end(), run.group().upper()) for run in some]
         runs: list[Run] = []
         said, position = piece.decode("utf-8", "replace"), 0
-        for run in pattern.finditer(said):
+        for run in islice(pattern.finditer(said), most + 1):
             begin = start + len(said[position : run.start()].encode("utf-8", "replace"))
             start, position = begin + len(run.group().encode("utf-8", "replace")), run.end()
             runs.append(Run(begin, start, normal(run.group())))
@@ -101,9 +118,11 @@ class ForeignAddresses:
     domains: frozenset[str]
     addresses: frozenset[str]
 
-    def parts(self, regexp: Regexp, text: bytes, match: Span) -> "Iterator[Span | None]":
+    def parts(self, regexp: Regexp, text: bytes, match: Span, steps: Steps) -> Iterator[Span]:
         start, end = match
-        yield None if self._is_ours(text[start:end]) else match
+        steps.take(ADDRESS_STEPS)
+        if not self._is_ours(text[start:end]):
+            yield match
 
     def _is_ours(self, match: bytes) -> bool:
         try:

@@ -168,7 +168,7 @@ def _across(walk: Walk, blocks: list[Json]) -> list[Json]:
         if not texts.may_match(joined):
             continue
         ends = list(accumulate(len(part) for part in parts))
-        for start, end, duty in texts.found(joined):
+        for start, end, duty in texts.found(joined, walk.tally.steps):
             touched = range(bisect_right(ends, start), bisect_left(ends, end) + 1)
             if len(touched) < 2:
                 continue

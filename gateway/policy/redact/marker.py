@@ -18,7 +18,8 @@ WITHHELD_TEXT: Final = "[withheld: text that cannot be checked for redacted fiel
 WITHHELD_BINARY: Final = "[withheld: binary content cannot be checked]"
 WITHHELD_UNKNOWN: Final = "[withheld: content of a kind that cannot be checked]"
 WITHHELD_DEPTH: Final = "[withheld: nested too deeply to be checked]"
-CONSTANTS: Final = (REDACTED, REDACTED_URI, WITHHELD_TEXT, WITHHELD_BINARY, WITHHELD_UNKNOWN, WITHHELD_DEPTH)
+WITHHELD_MUCH: Final = "[withheld: too much to be checked]"
+CONSTANTS: Final = (REDACTED, REDACTED_URI, WITHHELD_TEXT, WITHHELD_BINARY, WITHHELD_UNKNOWN, WITHHELD_DEPTH, WITHHELD_MUCH)
 
 MIN_KEY_BYTES = 16
 HASH_HEX, SEAL_HEX = 12, 4  # 48 bits tell values apart, 16 tell our marker from one that was typed in

@@ -11,6 +11,7 @@ from gateway.model import Json, JsonObject
 from gateway.policy.duty import Redaction
 from gateway.policy.redact.forms import ERROR, ITEM, LOG, PROGRESS, RESULT, Form, read
 from gateway.policy.redact.plan import Plan, compiled
+from gateway.policy.redact.steps import MAX_STEPS
 from gateway.policy.redact.tree import Walk
 
 Fits = Callable[[Json], bool]
@@ -34,11 +35,14 @@ class Redacted:
     hits: tuple[Hit, ...] = ()
     withheld: int = 0  # parts that could not be checked and were replaced by a marker that says so
     fits: bool = True  # False: structured content no longer satisfies its schema and may not be handed over
+    spent: bool = False  # some of it was withheld since to look at all of it takes more steps
 
 
 @dataclass(frozen=True, slots=True)
 class Redactor:
-    """Stateless and safe to share. Each method applies the duties of its own target and no others."""
+    """Stateless and safe to share. Each method applies the duties of its own target and no others, and takes at most so many
+    `steps` for one value.
+    """
 
     plans: dict[str, Plan]
 
@@ -46,39 +50,39 @@ class Redactor:
         """Whether any duty has this target; if not, the value may pass unparsed."""
         return not self.plans[target].nothing
 
-    def arguments(self, arguments: JsonObject) -> Redacted:
+    def arguments(self, arguments: JsonObject, *, steps: int = MAX_STEPS) -> Redacted:
         plan = self.plans["arguments"]
         if plan.nothing:
             return Redacted(arguments)
-        walk = Walk(plan)
+        walk = Walk(plan, steps)
         new = walk.value(arguments, plan.start)
         return _outcome(walk, new if isinstance(new, dict) else {})
 
-    def result(self, result: JsonObject, fits: Fits | None = None) -> Redacted:
+    def result(self, result: JsonObject, fits: Fits | None = None, *, steps: int = MAX_STEPS) -> Redacted:
         """A result of any method. `fits` comes from the tool's output schema, None where it has none.
 
         Structured content that changed and does not fit is tried again with placeholders of the same JSON type. A tool
         that promises structured content and answers in prose alone evades the pointers: its prose is withheld.
         """
         promised = fits is not None and result.get("isError") is not True
-        done = self._answer(result, RESULT, promised=promised)
+        done = self._answer(result, RESULT, steps, promised=promised)
         if fits is None or not _broken(result, done.value, fits):
             return done
-        typed = self._answer(result, RESULT, promised=promised, typed=True)
+        typed = self._answer(result, RESULT, steps, promised=promised, typed=True)
         if not _broken(result, typed.value, fits):
             return typed
-        return Redacted(typed.value, typed.hits, typed.withheld, fits=False)
+        return Redacted(typed.value, typed.hits, typed.withheld, fits=False, spent=typed.spent)
 
-    def error(self, error: JsonObject) -> Redacted:
+    def error(self, error: JsonObject, *, steps: int = MAX_STEPS) -> Redacted:
         """A backend's JSON-RPC error: `message`, `data`; `code` stays."""
-        return self._answer(error, ERROR)
+        return self._answer(error, ERROR, steps)
 
-    def notice(self, params: JsonObject, kind: Literal["progress", "log"]) -> Redacted:
+    def notice(self, params: JsonObject, kind: Literal["progress", "log"], *, steps: int = MAX_STEPS) -> Redacted:
         """A message on the way. Pointers reach into a log's `data`; its prose, and a progress text, meet the patterns."""
         plan = self.plans["result"]
         if plan.nothing:
             return Redacted(params)
-        walk = Walk(plan)
+        walk = Walk(plan, steps)
         return _outcome(walk, read(walk, params, PROGRESS if kind == "progress" else LOG))
 
     def item(self, definition: JsonObject) -> Redacted:
@@ -86,20 +90,20 @@ class Redactor:
         plan = self.plans["item"]
         if plan.nothing:
             return Redacted(definition)
-        walk = Walk(plan)
+        walk = Walk(plan, MAX_STEPS)
         new = read(walk, definition, ITEM)
         if "inputSchema" in definition and not isinstance(new.get("inputSchema"), dict):
             new = {**new, "inputSchema": {"type": "object"}}
         return _outcome(walk, new)
 
-    def _answer(self, value: JsonObject, form: Form, *, promised: bool = False, typed: bool = False) -> Redacted:
+    def _answer(self, value: JsonObject, form: Form, steps: int, *, promised: bool = False, typed: bool = False) -> Redacted:
         plan = self.plans["result"]
         if plan.nothing:
             return Redacted(value)
-        walk = Walk(plan, typed=typed)
+        walk = Walk(plan, steps, typed=typed)
         new = read(walk, value, form)
         if walk.unread and (walk.pointer_hits or (promised and not walk.payloads)):
-            walk = Walk(plan, typed=typed, withhold_prose=True)
+            walk = Walk(plan, steps, typed=typed, withhold_prose=True)
             new = read(walk, value, form)
         return _outcome(walk, new)
 
@@ -117,7 +121,8 @@ def _outcome(walk: Walk, value: JsonObject) -> Redacted:
     for name, count in zip(walk.plan.names, walk.tally.counts, strict=True):
         if count:
             hits[name] = hits.get(name, 0) + count
-    return Redacted(value, tuple(Hit(rule, code, count) for (rule, code), count in hits.items()), walk.withheld)
+    told = tuple(Hit(rule, code, count) for (rule, code), count in hits.items())
+    return Redacted(value, told, walk.withheld, spent=walk.tally.steps.spent)
 
 
 def _broken(before: JsonObject, after: JsonObject, fits: Fits) -> bool:

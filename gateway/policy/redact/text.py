@@ -14,10 +14,10 @@ import re2
 from gateway.policy.redact.checks import Checked
 from gateway.policy.redact.marker import CONSTANTS, REDACTED, BadRedaction, Hashes, Markers, Span
 from gateway.policy.redact.regexp import Regexp, compiled
+from gateway.policy.redact.steps import FOUND_STEPS, MATCH_STEPS, Steps
 
 MAX_ROUNDS = 4
 MAX_SPANS = 10_000  # in one text; beyond it the whole text goes: each may cost a scan to the text's end
-MAX_LOOKED_AT = 200_000  # parts of one text that a check is asked about, 2 to 3 µs each; beyond it the whole text goes
 
 RANKS = {"remove": 0, "replace": 1, "hash": 2}  # the strictest first
 
@@ -46,12 +46,13 @@ _LINE_EDGES = {r"\A": "(?m:^)", r"\z": "(?m:$)"}
 
 
 class Tally:
-    """How often each duty has been carried out in one value."""
+    """How often each duty has been carried out in one value, and what it may still cost."""
 
-    __slots__ = ("counts",)
+    __slots__ = ("counts", "steps")
 
-    def __init__(self, duties: int) -> None:
+    def __init__(self, duties: int, steps: int) -> None:
         self.counts = [0] * duties
+        self.steps = Steps(steps)
 
     def add(self, duty: int, count: int = 1) -> None:
         self.counts[duty] += count
@@ -88,7 +89,7 @@ class TextRedactor:
         if not self.may_match(data):
             return text
         for _ in range(MAX_ROUNDS):
-            found = self.found(data)
+            found = self.found(data, tally.steps)
             if not found:
                 break
             for _, _, duty in found:
@@ -98,11 +99,14 @@ class TextRedactor:
             data = REDACTED.encode()
         return text if data == original else data.decode("utf-8", "replace")
 
-    def found(self, text: bytes) -> list[Found]:
-        """What is to go, of every duty, overlaps included: no match kept by its `except`, nothing of our own making."""
+    def found(self, text: bytes, steps: Steps) -> list[Found]:
+        """What is to go, of every duty, overlaps included: no match kept by its `except`, nothing of our own making. All of
+        the text where the steps do not suffice to say.
+        """
         raw: list[Found] = []
         for duty in self.duties:
-            for start, end in _matches(duty, text):
+            for start, end in _matches(duty, text, steps):
+                steps.take(FOUND_STEPS)
                 if not (duty.keeps is not None and duty.keeps.fullmatch(text[start:end])):
                     raw.append((start, end, duty))
                 if len(raw) > MAX_SPANS:
@@ -126,23 +130,19 @@ class TextRedactor:
         return b"".join(pieces)
 
 
-def _matches(duty: PatternDuty, text: bytes) -> Iterator[Span]:
-    """What `duty` finds, its check passed. All of the text where asking the check would take too long."""
-    looked_at = 0
+def _matches(duty: PatternDuty, text: bytes, steps: Steps) -> Iterator[Span]:
+    """What `duty` finds, its check passed; all of the text once the steps are spent."""
     for match in duty.regexp.finditer(text):
         start, end = match.span()
         if end == start:
             continue
-        if duty.check is None:
+        if steps.take(MATCH_STEPS) and duty.check is not None:
+            yield from duty.check.parts(duty.regexp, text, (start, end), steps)
+        elif duty.check is None:
             yield start, end
-            continue
-        for part in duty.check.parts(duty.regexp, text, (start, end)):
-            looked_at += 1
-            if part is not None:
-                yield part
-            if looked_at > MAX_LOOKED_AT:
-                yield 0, len(text)
-                return
+        if steps.spent:
+            yield 0, len(text)
+            return
 
 
 def _within(found: Found, own: list[Span]) -> bool:

@@ -10,14 +10,17 @@ import re
 import msgspec
 
 from gateway.model import Json
-from gateway.policy.redact.marker import REDACTED, WITHHELD_DEPTH, WITHHELD_TEXT
+from gateway.policy.redact.marker import REDACTED, WITHHELD_DEPTH, WITHHELD_MUCH, WITHHELD_TEXT
 from gateway.policy.redact.plan import Plan, PointerDuty
 from gateway.policy.redact.pointer import NOWHERE, States
+from gateway.policy.redact.steps import MAX_STEPS, Steps
 from gateway.policy.redact.text import BLANKS, RANKS, Tally
 
 MAX_DEPTH = 128  # the wire refuses more than half of this; JSON inside texts may bring its own
+SLICE = 256  # members of a large object or array that are asked about together
 MAX_NESTED_TEXTS = 4  # JSON in a text in JSON in a text …
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)  # of a text that was parsed as JSON: each ends, so this is linear
+MAX_SHORT = 10**18  # Python writes any number below it as JSON does
 MAX_EXACT_FLOAT = 1e22  # integral floats below it are also matched by all their digits
 
 
@@ -31,11 +34,11 @@ REMOVED = Removed()
 class Walk:
     """The state of one redaction of one value. `typed`: what goes is replaced by something of its own JSON type."""
 
-    def __init__(self, plan: Plan, *, typed: bool = False, withhold_prose: bool = False) -> None:
+    def __init__(self, plan: Plan, steps: int, *, typed: bool = False, withhold_prose: bool = False) -> None:
         self.plan = plan
         self.typed = typed
         self.withhold_prose = withhold_prose
-        self.tally = Tally(plan.size)
+        self.tally = Tally(plan.size, steps)
         self.pointer_hits = 0
         self.payloads = 0  # objects and arrays in which pointers were looked for
         self.unread = 0  # texts in which they could not be
@@ -65,7 +68,9 @@ class Walk:
         if self._depth > MAX_DEPTH:
             self.withheld += 1
             return WITHHELD_DEPTH
-        found_clean = not self._clean and self._is_clean(value)
+        if self.tally.steps.spent and not self._clean:
+            return self._beyond(value)
+        found_clean = not self._clean and len(value) <= SLICE and self._asks_here() and self._is_clean(value)
         if found_clean and not states and not self.plan.pointers_reach_into_texts:
             return value
         self._clean = self._clean or found_clean
@@ -74,6 +79,14 @@ class Walk:
         self._depth -= 1
         self._clean = self._clean and not found_clean
         return new
+
+    def _asks_here(self) -> bool:
+        """At few depths: at all of them, what is nested deep would be asked about as often as it is deep."""
+        return self._depth & (self._depth - 1) == 0
+
+    def _beyond(self, value: Json) -> Json:
+        """What stands for a value that nobody has looked at, since the steps are spent."""
+        return blank(value) if self.typed and not isinstance(value, str) else self._unseen()
 
     def _is_clean(self, value: Json) -> bool:
         """Whether all texts below `value`, asked at once, hold no match: sound, but it may see one that is none."""
@@ -90,6 +103,8 @@ class Walk:
                 waiting.extend(one.values())
             elif isinstance(one, list):
                 waiting.extend(one)
+            elif type(one) is int and -MAX_SHORT < one < MAX_SHORT:
+                texts.append(str(one))
             elif isinstance(one, int | float) and not isinstance(one, bool):
                 texts.extend(digits.decode() for digits in _digits(one))
         return not self.plan.texts.may_match_any(texts)
@@ -113,22 +128,37 @@ class Walk:
     def _object(self, value: dict[str, Json], states: States) -> Json:
         changed: dict[str, Json] = {}
         same = True
-        for key, member in value.items():
+        clean, slices = self._clean, len(value) > SLICE and not self._clean and self._asks_here()
+        members = list(value.items()) if slices else []
+        for index, (key, member) in enumerate(value.items()):
+            if self.tally.steps.spent and not clean:
+                self._clean = clean
+                return self._beyond(value)
+            if slices and index % SLICE == 0:
+                self._clean = self._is_clean(dict(members[index : index + SLICE]))
             new_key = self.key(key)
             new = self.value(member, self.below(states, key))
             same = same and new is member and new_key is key
             if not isinstance(new, Removed) and not isinstance(new_key, Removed):
                 changed[new_key if new_key is key else self.free_key(key, new_key, changed, value)] = new
+        self._clean = clean
         return value if same else changed
 
     def _array(self, value: list[Json], states: States) -> Json:
         changed: list[Json] = []
         same = True
+        clean, slices = self._clean, len(value) > SLICE and not self._clean and self._asks_here()
         for index, member in enumerate(value):
+            if self.tally.steps.spent and not clean:
+                self._clean = clean
+                return self._beyond(value)
+            if slices and index % SLICE == 0:
+                self._clean = self._is_clean(value[index : index + SLICE])
             new = self.value(member, self.below(states, str(index) if self.plan.paths.count_elements else "0"))
             same = same and new is member
             if not isinstance(new, Removed):
                 changed.append(new)
+        self._clean = clean
         return value if same else changed
 
     # --- texts ---
@@ -137,6 +167,8 @@ class Walk:
         """A text within a value. Where it holds JSON, that is looked into as well."""
         if self.plan.nothing or not text:
             return text
+        if not self._looks(text):
+            return self._unseen()
         cut = self._inside(text, self.plan.start if self.plan.pointers_reach_into_texts else NOWHERE)
         if cut is None and self._clean:
             return text
@@ -146,6 +178,8 @@ class Walk:
         """A text on its own: pointers apply to the JSON in it; where there is none it may have to be withheld."""
         if states and (duty := self.struck(states)) is not None:
             return _as_text(self.strike(text, duty))
+        if not self._looks(text):
+            return self._unseen()
         cut = self._inside(text, states | self.plan.start)
         if cut is None and self.plan.has_pointers and text.strip() and text not in self.plan.constants:
             self.unread += 1
@@ -153,6 +187,14 @@ class Walk:
                 self.withheld += 1
                 return WITHHELD_TEXT
         return self.plan.texts.redacted(text if cut is None else cut, self.tally)
+
+    def _looks(self, text: str) -> bool:
+        """Takes the step that looking at one text costs; False: nobody can, any more. What is ours needs no look."""
+        return self._clean or not self.plan.texts.duties or self.tally.steps.take(1) or text in self.plan.constants
+
+    def _unseen(self) -> str:
+        self.withheld += 1
+        return WITHHELD_MUCH
 
     def _inside(self, text: str, states: States) -> str | None:
         """`text` with the JSON in it redacted; None where it holds none, or none that a pattern could see only there."""
@@ -181,10 +223,16 @@ class Walk:
 
     def key(self, key: str) -> "str | Removed":
         """A member's name, renamed where a pattern matches it; removed where that is what the duty says."""
-        new = key if self._clean else self.plan.texts.redacted(key, self.tally)
+        if self._clean:
+            return key
+        if self.plan.texts.duties and not self.tally.steps.take(1):
+            return REMOVED  # what it names is withheld unseen
+        new = self.plan.texts.redacted(key, self.tally)
         if new is key:
             return key
-        removes = any(duty.action == "remove" for *_, duty in self.plan.texts.found(key.encode("utf-8", "replace")))
+        removes = any(
+            duty.action == "remove" for *_, duty in self.plan.texts.found(key.encode("utf-8", "replace"), Steps(MAX_STEPS))
+        )
         return REMOVED if removes and not self.typed else new
 
     def free_key(self, key: str, new_key: str, taken: dict[str, Json], original: dict[str, Json]) -> str:
@@ -197,8 +245,10 @@ class Walk:
         if self._clean:
             return number
         texts = self.plan.texts
+        if texts.duties and not self.tally.steps.take(1):
+            return self._beyond(number)
         for digits in _digits(number):
-            found = texts.found(digits) if texts.may_match(digits) else []
+            found = texts.found(digits, self.tally.steps) if texts.may_match(digits) else []
             if found:
                 for _, _, duty in found:
                     self.tally.add(duty.index)

@@ -1,0 +1,82 @@
+"""What takes long to redact is done off the event loop; whatever it is made of, its cost has a bound."""
+
+import asyncio
+import threading
+
+from gateway.exchange import redacting
+from gateway.model import Json, JsonObject
+from gateway.policy.duty import Redaction
+from gateway.policy.redact import Redactor, compile_redactions
+
+KEY = b"0123456789abcdef0123456789abcdef"
+CARD = r"\p{Nd}(?:[\p{Zs}\p{Pd}]{0,2}\p{Nd}){11,}"
+
+
+def redactor(target: str = "result") -> Redactor:
+    duty = Redaction("org/r", "c", target, None, CARD, None, "replace", "#", None, "luhn")  # type: ignore[arg-type]
+    return compile_redactions([duty], KEY)
+
+
+def where(structured: Json, size_bytes: int) -> set[bool]:
+    """Whether the event loop's own thread has redacted a result with this; told by whoever is asked about its schema."""
+    seen: set[bool] = set()
+
+    async def main() -> None:
+        own = threading.get_ident()
+
+        def fits(value: Json) -> bool:
+            seen.add(threading.get_ident() == own)
+            return True
+
+        result: JsonObject = {"content": [], "structuredContent": structured}
+        await asyncio.wait_for(redacting.result(asyncio.Semaphore(1), redactor(), result, fits, size_bytes), 20)
+
+    asyncio.run(main())
+    return seen
+
+
+def test_a_small_result_is_redacted_on_the_event_loop() -> None:
+    assert where({"card": "4111111111111111"}, 60) == {True}
+
+
+def test_a_large_result_is_redacted_in_a_thread() -> None:
+    assert where({"card": "4111111111111111"}, redacting.LOOP_BYTES + 1) == {False}
+
+
+def test_a_small_result_that_takes_long_is_redacted_in_a_thread() -> None:
+    assert where({"card": "4 1 " * 5_000}, 20_000) == {True, False}  # begun here, done there
+
+
+def test_a_result_that_takes_long_comes_out_as_it_would_at_once() -> None:
+    result: JsonObject = {"content": [{"type": "text", "text": "4111111111111112 " * 1_500 + "4111 1111 1111 1111"}]}
+
+    async def main() -> None:
+        turns = asyncio.Semaphore(1)
+        done = await asyncio.wait_for(redacting.result(turns, redactor(), result, None, 30_000), 20)
+        assert done == redactor().result(result)
+        assert done.value == {"content": [{"type": "text", "text": "4111111111111112 " * 1_500 + "#"}]}
+
+    asyncio.run(main())
+
+
+def test_the_event_loop_goes_on_while_a_result_is_redacted() -> None:
+    result: JsonObject = {"content": [{"type": "text", "text": "4 1 " * 5_000}] * 50}
+
+    async def main() -> int:
+        work = asyncio.ensure_future(redacting.result(asyncio.Semaphore(1), redactor(), result, None, 1_000_000))
+        turns = 0
+        while not work.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert asyncio.run(main()) > 10
+
+
+def test_arguments_that_are_too_much_say_so() -> None:
+    async def main() -> None:
+        value: JsonObject = {"note": ["4 1 " * 5_000] * 50}
+        done = await asyncio.wait_for(redacting.arguments(asyncio.Semaphore(1), redactor("arguments"), value), 20)
+        assert done.spent
+
+    asyncio.run(main())
