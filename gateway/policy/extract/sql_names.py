@@ -16,6 +16,8 @@ from gateway.policy.extract.unreadable import Unreadable
 FOLDS_UP = frozenset({"oracle", "snowflake"})  # an unquoted name is one in capitals
 KEEPS_QUOTED = frozenset({"postgres", "redshift", "oracle", "snowflake"})  # "Orders" and orders are two tables
 CALLS_BARE = frozenset({"oracle"})  # pkg.f is a call, with no brackets
+CALLS_AS_FIELDS = frozenset({"postgres", "redshift"})  # x.pg_read_file is pg_read_file(x) where x is a value and not a table
+FIELDS = frozenset({"key", "value", "ordinality"})  # of what functions return, and of no function
 MAX_PARTS = 3  # a fourth is another server
 
 PLAIN = re.compile(r"#{0,2}[\w$][\w$#-]*(?: [\w$#-]+)*")
@@ -31,8 +33,8 @@ def tables(tree: exp.Expr, dialect: str) -> Iterator[str]:
     if tree.find(exp.DynamicIdentifier):
         raise Unreadable("it has a name that is made when it runs")
     for table in tree.find_all(exp.Table):
-        if isinstance(table.this, exp.Func):
-            continue
+        if isinstance(table.this, exp.Func) or table.args.get("rows_from"):
+            continue  # told among the functions
         parts = _parts(table)
         for part in parts:
             if part is not None and not _is_plain(part, dialect):
@@ -106,22 +108,55 @@ def _part_of(table: exp.Expr, given: exp.With) -> exp.Expr | None:
 def functions(statements: list[exp.Expr], tokens: list[Token], parser: Any, dialect: str) -> Iterator[str]:
     """By the names that were written: sqlglot's own are not those of the dialect."""
     nameless = {call.name.lower() for tree in statements for call in tree.find_all(exp.Anonymous, exp.AnonymousAggFunc)}
+    called: set[str] = set()
     known = parser.FUNCTIONS.keys() | parser.FUNCTION_PARSERS.keys() | {name.upper() for name in nameless}
     for at, token in enumerate(tokens[:-1]):
         if tokens[at + 1].token_type is TokenType.L_PAREN and token.token_type is not TokenType.STRING:
             if token.text.upper() == "OPERATOR":
                 raise Unreadable("it has an operator by the name of its function")
             if token.text.upper() in known:
-                name = _written(tokens, at, dialect)
+                called.add(_written(tokens, at, dialect))
                 nameless.discard(token.text.lower())
-                yield name
+    yield from called
     yield from nameless  # called in a way that the tokens do not show
+    if dialect in CALLS_AS_FIELDS:
+        values = {name.rsplit(".", 1)[-1] for name in called}
+        for tree in statements:
+            yield from _fields(tree, values, dialect)
     for tree in statements:
         for call in tree.find_all(exp.Func):
             if type(call).__name__.startswith(("Current", "Session", "Localtime")):
                 yield call.sql_name().lower()
         if tree.find(exp.NextValueFor) or any(_is_sequence(column) for column in tree.find_all(exp.Column)):
             yield "nextval"  # next value for s; s.nextval: both write
+
+
+def _fields(tree: exp.Expr, values: set[str], dialect: str) -> Iterator[str]:
+    """Fields of values, which are calls where the value has no such field: `(x).f`, and `x.f` where a function returned x."""
+    fields = {value: {value} for value in values}  # by the name of the value; a name that is given twice has what both have
+    for alias in tree.find_all(exp.TableAlias):
+        if _is_of_function(alias.parent) and isinstance(alias.this, exp.Identifier):
+            own = folded(alias.this, dialect)
+            named = {own, *(folded(each, dialect) for each in alias.columns if isinstance(each, exp.Identifier))}
+            fields[own] = fields.get(own, named) & named
+    for column in tree.find_all(exp.Column):
+        qualifier, name = column.args.get("table"), column.this
+        if isinstance(qualifier, exp.Identifier) and isinstance(name, exp.Identifier):
+            known = fields.get(folded(qualifier, dialect))
+            if known is not None and folded(name, dialect) not in known | FIELDS:
+                yield folded(name, dialect)
+    for dot in tree.find_all(exp.Dot):
+        if isinstance(dot.expression, exp.Identifier) and not isinstance(next(iter(dot.flatten())), exp.Identifier):
+            yield folded(dot.expression, dialect)
+
+
+def _is_of_function(source: exp.Expr | None) -> bool:
+    match source:
+        case exp.Lateral():
+            return not isinstance(source.this, exp.Subquery)
+        case exp.Table():
+            return not isinstance(source.this, exp.Identifier)
+    return isinstance(source, exp.Func)
 
 
 def _written(tokens: list[Token], at: int, dialect: str) -> str:
