@@ -14,6 +14,10 @@ def data(said: Any) -> dict[str, Any]:
     return {"result": {"content": [], "structuredContent": {"found": said}}}
 
 
+def inside(resource: dict[str, Any]) -> dict[str, Any]:
+    return {"result": {"content": [{"type": "resource", "resource": resource}]}}
+
+
 ROW = {"id": 1, "name": "Ann"}
 SMALL = {"tool": "office/lookup"}
 
@@ -34,6 +38,31 @@ TABLE = Table(
         "a list as JSON in a text": text(json.dumps([ROW] * 201)),
         "a list deep in JSON in a text": text(json.dumps({"page": {"rows": [ROW] * 201}})),
         "indented JSON in a text": text(json.dumps([1] * 201, indent=1)),
+        "JSON in an embedded resource": inside({"uri": "a://b", "text": json.dumps([ROW] * 201)}),
+        "JSON in a resource that is read": {"result": {"contents": [{"uri": "a://b", "text": json.dumps([ROW] * 201)}]}},
+        "JSON in a prompt": {
+            "result": {"messages": [{"role": "user", "content": {"type": "text", "text": json.dumps([1] * 201)}}]}
+        },
+        "JSON in a text of structured content": data(json.dumps([ROW] * 201)),
+        "JSON behind a byte-order mark": text("\ufeff" + json.dumps([ROW] * 201)),
+        "JSON in a fence": text("```json\n" + json.dumps([ROW] * 201) + "\n```"),
+        "JSON behind a word": text("Found: " + json.dumps([ROW] * 201)),
+        "JSON between words": text("Found: " + json.dumps({"rows": [ROW] * 201}) + " and that is all (see [1])."),
+        "JSON in a JSON text": text(json.dumps(json.dumps([ROW] * 201))),
+        "JSON in a member of JSON": text(json.dumps({"body": json.dumps([ROW] * 201)})),
+        "JSON in JSON in JSON": text(json.dumps({"body": json.dumps({"rows": json.dumps([1] * 201)})})),
+        "an object by number": data({str(number): ROW for number in range(201)}),
+        "an object by number as JSON in a text": text(json.dumps({str(number): 1 for number in range(3_000)})),
+        "a table in a member of JSON": text(json.dumps({"csv": "\n".join(["1,Ann"] * 201)})),
+        "a table in an embedded resource": inside({"uri": "a://b", "text": "\n".join(["1,Ann"] * 201)}),
+        "a table whose lines end in carriage returns": text("\r".join(["1,Ann"] * 201)),
+        "a table whose lines end in line separators": text("\u2028".join(["1,Ann"] * 201)),
+        "a table with bars": text("\n".join(["1 | Ann"] * 201)),
+        "a list of dashes": text("\n".join(["- Ann"] * 201)),
+        "a list of stars, indented": text("\n".join(["  * Ann"] * 201)),
+        "a list by number": text("\n".join(f"{number}. Ann" for number in range(201))),
+        "YAML of names, by its length": text("".join(f"n{number}:\n  name: Ann\n" for number in range(3_000))),
+        "words of another notation, by their length": text(str([ROW] * 2_000)),
         "JSON lines": text("\n".join([json.dumps(ROW)] * 201)),
         "a table with commas": text("\n".join(["1,Ann"] * 201)),
         "a table with tabs": text("\n".join(["1\tAnn"] * 201)),
@@ -57,7 +86,9 @@ TABLE = Table(
         "a row": data(ROW),
         "a list": data([ROW] * 200),
         "two lists": data({"a": [ROW] * 150, "b": [ROW] * 150}),
-        "an object of many members": data({str(number): number for number in range(300)}),
+        "an object of many members": data({str(number): number for number in range(200)}),
+        "code with many braces": text("if a { b[0] }\n" * 300),
+        "a list in a fence": text("```json\n" + json.dumps([ROW] * 200) + "\n```"),
         "a list as JSON in a text": text(json.dumps([ROW] * 200)),
         "a table": text("\n".join(["1,Ann"] * 200)),
         "a broken JSON text": text("[1, 2"),

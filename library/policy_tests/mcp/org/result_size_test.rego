@@ -12,6 +12,8 @@ _answered(tool, result) := asking.answered(asking.call([], "crm", tool, {}), res
 
 _text(text) := {"content": [{"type": "text", "text": text}]}
 
+_embedded(text) := {"content": [{"resource": {"text": text}}]}
+
 _too_long(limit) := {
 	"code": "result_too_long",
 	"message": "the result is larger than {limit} characters; ask for less, or in parts",
@@ -34,8 +36,27 @@ test_results_that_are_too_large_are_withheld[name] if {
 		"a table as a text": {"tool": "a", "result": _text("a,b\n1,2\n3,4\n5,6"), "said": {_too_many(3)}},
 		"for a tool of its own measure": {
 			"tool": "small", "result": {"structuredContent": {"rows": [1, 2], "more": "0123456789012345678901234567890123456789"}},
-			"said": {_too_long(60), _too_many(1)},
+			"said": {_too_long(60)},
 		},
+		"more entries than that tool may list": {
+			"tool": "small", "result": {"structuredContent": {"rows": [1, 2]}},
+			"said": {_too_many(1)},
+		},
+		"an object": {"tool": "a", "result": {"structuredContent": {"a": 1, "b": 2, "c": 3, "d": 4}}, "said": {_too_many(3)}},
+		"an embedded resource": {"tool": "a", "result": _embedded("[1, 2, 3, 4]"), "said": {_too_many(3)}},
+		"a resource": {"tool": "a", "result": {"contents": [{"text": "[1, 2, 3, 4]"}]}, "said": {_too_many(3)}},
+		"a byte-order mark": {"tool": "a", "result": _text("\ufeff[1, 2, 3, 4]"), "said": {_too_many(3)}},
+		"a fence": {"tool": "a", "result": _text("```json\n{\"a\": [1, 2, 3, 4]}\n```"), "said": {_too_many(3)}},
+		"words before and after it": {"tool": "a", "result": _text("Found: [1, 2, 3, 4] {1}"), "said": {_too_many(3)}},
+		"JSON in JSON": {"tool": "a", "result": _text(`"[1, 2, 3, 4]"`), "said": {_too_many(3)}},
+		"JSON in JSON in JSON": {"tool": "a", "result": _text(`{"a": "{\"b\": \"[1, 2, 3, 4]\"}"}`), "said": {_too_many(3)}},
+		"a table in JSON": {"tool": "a", "result": _text(`{"a": "a;b\n1;2\n3;4\n5;6"}`), "said": {_too_many(3)}},
+		"a table in JSON in JSON": {
+			"tool": "a", "result": _text(`{"a": "{\"b\": \"a;b\\n1;2\\n3;4\\n5;6\"}"}`),
+			"said": {_too_many(3)},
+		},
+		"a list of dashes": {"tool": "a", "result": _text("- a\r- b\r- c\r- d"), "said": {_too_many(3)}},
+		"a numbered list": {"tool": "a", "result": _text("1. a\n2. b\n3) c\n4) d"), "said": {_too_many(3)}},
 	}
 	result_size.withhold == tc.said with input as _answered(tc.tool, tc.result) with data.mcp.facts as _facts
 }
