@@ -228,12 +228,11 @@ def _times(value: Json, places: Places) -> Iterator[Finding]:
                 if not str(name).endswith("_ns") or type(said) is not int:
                     continue
                 file, line = standing(places, (*at, name))
-                shown = said if abs(said) < 10**30 else "far off"  # Python writes no more than 4,300 digits
                 if said < EARLIEST_NS:
-                    yield Finding(file, line, f"{_said((*at, name))} is {shown}, long past; times are in nanoseconds")
+                    yield Finding(file, line, f"{_said((*at, name))} is {said}, long past; times are in nanoseconds")
                 elif said > LATEST_NS and name == UNTIL and at[:1] != ("blocks",):  # a block may stand for ever
                     advice = "an exception ends: give the time of its next review, in nanoseconds since 1970"
-                    yield Finding(file, line, f"{_said((*at, name))} is {shown}, after the year 2100; {advice}")
+                    yield Finding(file, line, f"{_said((*at, name))} is {said}, after the year 2100; {advice}")
         elif isinstance(part, list):
             waiting.extend((said, (*at, index)) for index, said in enumerate(part))
 

@@ -21,6 +21,7 @@ BACKEND = re.compile(r"[a-z][a-z0-9]{0,23}")
 CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 DATA_ROOTS = ("mcp/facts/", "mcp/canaries/")
 DATA_NAMES = ("data.json", "data.yaml", "data.yml")  # OPA ignores any other in a bundle
+MAX_NUMBER = 40  # characters: no fact needs more, and from 4,300 digits on Python does not even print them
 
 OF_THE_CALL: tuple[Path, ...] = (  # in version 1 of the contract
     ("input", "arguments"),
@@ -273,6 +274,10 @@ def _duplicates(file: str, root: yaml.Node | None) -> Iterator[Finding]:
             yield Finding(file, node.start_mark.line + 1, "is used again by an alias; write it out where it is meant")
             continue
         seen.add(id(node))
+        if node.tag == "tag:yaml.org,2002:int" and len(node.value) > MAX_NUMBER:
+            yield Finding(
+                file, node.start_mark.line + 1, f"is a number of {len(node.value)} characters; {MAX_NUMBER} are the most"
+            )
         if isinstance(node, yaml.SequenceNode):
             waiting.extend(node.value)
         if isinstance(node, yaml.MappingNode):
