@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,48 @@ def test_facts_with_such_a_zone_decide_nothing_about_what_hangs_on_it(
         question["context"]["time_ns"] = on_a_monday_ns
         status[tool] = opa.ask(question)[0]
     assert status == {"a": 500, "b": 200}
+
+
+BERLIN = """\
+labels:
+  personal:
+    - {zone: Europe/Berlin, days: [Sunday], from: "02:00", until: "03:00"}
+    - {zone: Europe/Berlin, days: [Sunday], from: "22:00", until: "24:00"}
+    - {zone: Asia/Kathmandu, days: [Monday], from: "09:00", until: "09:30"}
+"""
+
+
+def test_windows_are_by_the_clock_on_the_wall_when_it_is_put_forward_and_back(
+    serve: Callable[[Path], Opa],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    policies = bound(tmp_path / "ours", "UTC") / "policies"
+    (policies / SETTINGS).write_text(BERLIN)
+    facts = policies / "mcp/facts/data.yaml"
+    told = yaml.safe_load(facts.read_text())
+    told["items"]["crm"]["tool"] = {"a": {"labels": ["personal"]}}
+    facts.write_text(yaml.safe_dump(told))
+    for item in (policies / "mcp/facts/items").glob("data.*"):
+        item.unlink()
+    opa = serve(policies)
+
+    def is_open(at: str) -> bool:
+        question = asked([], [resource("tool", "crm", "a") | {"fingerprint": PINNED}], "request")
+        question["context"]["time_ns"] = int(datetime.fromisoformat(at).timestamp()) * 10**9
+        return "org/time_windows" not in {denial["rule"] for denial in opa.decide(question)["denials"]}
+
+    moments = {
+        "2026-03-22T02:30:00+01:00": True,
+        "2026-03-29T00:59:59+00:00": False,  # from 01:59:59 it goes on with 03:00: there is no such hour on this Sunday
+        "2026-03-29T01:00:00+00:00": False,
+        "2026-10-25T00:30:00+00:00": True,  # 02:30
+        "2026-10-25T01:30:00+00:00": True,  # 02:30 again
+        "2026-10-25T02:00:00+00:00": False,
+        "2026-10-25T22:59:59+00:00": True,  # the last second of Sunday
+        "2026-10-25T23:00:00+00:00": False,
+        "2026-10-26T03:15:00+00:00": True,  # 09:00, a quarter of an hour off
+        "2026-10-26T03:44:59+00:00": True,
+        "2026-10-26T03:14:59+00:00": False,
+        "2026-10-26T03:45:00+00:00": False,
+    }
+    assert {at: is_open(at) for at in moments} == moments

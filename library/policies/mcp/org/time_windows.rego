@@ -34,10 +34,11 @@ _bound := {"unset"} if {
 _open(label) if {
 	some window in _windows[label]
 	time.weekday([input.context.time_ns, window.zone]) in window.days
-	[hour, minute, _] := time.clock([input.context.time_ns, window.zone])
-	now := sprintf("%02d:%02d", [hour, minute])
+	now := _clock(window.zone)
 	now >= window.from
 	now < window.until
 }
+
+_clock(zone) := sprintf("%02d:%02d", array.slice(time.clock([input.context.time_ns, zone]), 0, 2))
 
 _windows := data.mcp.facts.settings.time_windows.labels
