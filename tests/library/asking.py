@@ -19,6 +19,10 @@ ITEMS: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load("""
 warehouse:
   query: {labels: [safe], extract: {statement: {kind: sql, dialect: postgres}}}
   mysql: {labels: [safe], extract: {statement: {kind: sql, dialect: mysql}}}
+  tsql: {labels: [safe], extract: {statement: {kind: sql, dialect: tsql}}}
+  oracle: {labels: [safe], extract: {statement: {kind: sql, dialect: oracle}}}
+  snowflake: {labels: [safe], extract: {statement: {kind: sql, dialect: snowflake}}}
+  duckdb: {labels: [safe], extract: {statement: {kind: sql, dialect: duckdb}}}
 files:
   read: {labels: [safe], extract: {path: {kind: path, roots: [/srv/data, /srv/private], base: /srv/data}}}
   search: {labels: [safe], extract: {/options/in/*: {kind: path, roots: [/srv/data]}}}

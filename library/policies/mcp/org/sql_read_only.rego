@@ -28,14 +28,66 @@ _only_reads(entry) if {
 	is_array(entry.functions)
 	is_array(entry.tables)
 	count({name | some name in entry.functions} - _functions) == 0
-	count([name | some name in entry.tables; regex.match(_of_the_server, name)]) == 0
+	every name in entry.tables {
+		_may_be_read(name, entry.dialect)
+	}
 }
 
-_of_the_server := `(?i)(^|\.)"?(pg_|mysql\.|sys\.|system\.|performance_schema\.|dba_|v\$)`
+# Where the settings say what may be read, nothing else may.
+_may_be_read(name, _) if name in _settings.tables
 
-_writers := {group | some group in data.mcp.facts.settings.sql_read_only.writers}
+_may_be_read(name, _) if {
+	regex.match(_plain, name)
+	some schema in _settings.schemas
+	startswith(name, concat("", [schema, "."]))
+	not contains(trim_prefix(name, concat("", [schema, "."])), ".")
+}
 
-_functions := _known | {name | some name in data.mcp.facts.settings.sql_read_only.functions}
+_may_be_read(name, dialect) if {
+	not _settings.tables
+	not _settings.schemas
+	regex.match(_plain, name)
+	not regex.match(_servers, name)
+	not regex.match(object.get(_servers_of, dialect, _none), name)
+}
+
+_settings := data.mcp.facts.settings.sql_read_only
+
+# One to three names: no file, no URL, no stage, no link to another server.
+_plain := sprintf(`^%s(\.\.?%s){0,2}$`, [_name, _name])
+
+_name := `"?#{0,2}[\pL\pN_$][\pL\pN_$#*-]*( [\pL\pN_$#-]+)*"?`
+
+# What is the server's own, as far as it can be told by names. No list of these is ever whole: better say what may be read.
+_servers := `(?i)(^|\.)"?(pg_|dba_|g?v_?\$|(information_schema|mysql|performance_schema|sys|system)"?\.)`
+
+_none := `^$`
+
+_servers_of := {
+	"bigquery": `(^|\.)__tables`,
+	"duckdb": `(^|\.)(duckdb|sqlite)_`,
+	"mysql": `^ndbinfo\.`,
+	"oracle": concat("|", [
+		`\$"?$`, `(^|\.)(all|cdb)_`, `(^|\.)x\$`, `(^|\.)(role|session)_(privs|roles|sys_privs|tab_privs)$`,
+		`(^|\.)user_(catalog|credentials|db_links|dependencies|errors|jobs|objects|procedures|scheduler|source|sys_|tab_|tables$)`,
+		`(^|\.)user_(triggers$|users$|views$|role_privs$|password_limits$)`,
+		`^(audsys|ctxsys|dbsnmp|dvsys|gsmadmin_internal|lbacsys|mdsys|ordsys|outln|wmsys|xdb)\.`,
+	]),
+	"redshift": `(^|\.)(stl|stv|svcs|svl|svv|sys)_`,
+	"snowflake": `^snowflake\.|(^|\.)(account|data_sharing|organization|reader_account)_usage\.`,
+	"sqlite": `(^|\.)(sqlite_|pragma_|dbstat$)`,
+	"trino": `^jmx\.`,
+	"tsql": concat("|", [
+		`^(master|model|msdb|resource|tempdb)\.`,
+		`(^|\.)sys(altfiles|cacheobjects|columns|comments|configures|databases|depends|devices|files|indexes|jobs|lockinfo)$`,
+		`(^|\.)sys(logins|members|messages|objects|oledbusers|perfinfo|permissions|processes|protects|references)$`,
+		`(^|\.)sys(remotelogins|servers|types|users|xlogins)$`,
+	]),
+}
+
+_writers := {group | some group in _settings.writers}
+
+_functions := _known | {name | some name in _settings.functions}
 
 _known := {
 	"abs", "and", "avg", "cast", "ceil", "coalesce", "concat", "count", "current_date", "current_timestamp", "date_trunc",
