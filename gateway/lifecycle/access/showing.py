@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -89,12 +91,20 @@ def lines_of_csv(lines: Sequence[Sequence[str]]) -> str:
 
 
 def _inert(text: str) -> str:
-    """A spreadsheet takes these for formulas."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else plain(text)
+    """A spreadsheet takes these for formulas, some also behind blanks or in wide characters."""
+    said = plain(text)
+    return f"'{said}" if unicodedata.normalize("NFKC", said).strip().startswith(("=", "+", "-", "@")) else said
 
 
 def as_markdown(told: Rows, title: str, last: str) -> str:
-    lines = [f"### {title}", "", _line(told.headers), _line(["---"] * len(told.headers)), *(_line(row) for row in told.rows), ""]
+    lines = [
+        f"### {_escaped(title)}",
+        "",
+        _line(told.headers),
+        _line(["---"] * len(told.headers)),
+        *(_line(row) for row in told.rows),
+        "",
+    ]
     lines += [f"- {_escaped(each)}" for each in told.notes]
     return "\n".join([*lines, *([""] if told.notes else []), _escaped(last), ""])
 
@@ -104,8 +114,16 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Names come from backends: nothing of them is markup."""
-    return "".join(f"\\{each}" if each in "\\|`*_<>[]#~!" else each for each in plain(text).replace("\n", " "))
+    """Names come from backends: nothing of them is markup. What calls somebody or becomes a link without any is shown as code,
+    where no backslash would help.
+    """
+    said = plain(text).replace("\n", " ")
+    if _LIVE.search(unicodedata.normalize("NFKC", said)):
+        return f"`{said.replace('`', chr(39)).replace('|', '/')}`"
+    return "".join(f"\\{each}" if each in "\\|`*_<>[]#~!" else each for each in said)
+
+
+_LIVE = re.compile(r"@|://|www\.|mailto:|xmpp:|\bGH-\d", re.IGNORECASE)
 
 
 def members(table: Table) -> JsonObject:
