@@ -146,8 +146,19 @@ def _fields(tree: exp.Expr, values: set[str], dialect: str) -> Iterator[str]:
             if known is not None and folded(name, dialect) not in known | FIELDS:
                 yield folded(name, dialect)
     for dot in tree.find_all(exp.Dot):
-        if isinstance(dot.expression, exp.Identifier) and not isinstance(next(iter(dot.flatten())), exp.Identifier):
-            yield folded(dot.expression, dialect)
+        if not (isinstance(dot.parent, exp.Dot) and dot.arg_key == "this"):
+            yield from _fields_of(dot, dialect)
+
+
+def _fields_of(dot: exp.Dot, dialect: str) -> Iterator[str]:
+    node: exp.Expr = dot
+    named = []
+    while isinstance(node, exp.Dot):
+        if isinstance(node.expression, exp.Identifier):
+            named.append(folded(node.expression, dialect))
+        node = node.this
+    if not isinstance(node, exp.Identifier):  # else it is a schema
+        yield from named
 
 
 def _is_of_function(source: exp.Expr | None) -> bool:
@@ -182,31 +193,29 @@ def refuse_bare_calls(tree: exp.Expr, dialect: str) -> None:
     """`select pkg.wipe from dual` calls wipe in Oracle: a column of nothing that the query reads from is unreadable."""
     if dialect not in CALLS_BARE:
         return
-    for column in tree.find_all(exp.Column):
-        before = [part for part in column.parts[:-1] if isinstance(part, exp.Identifier)]
-        if (
-            before
-            and not _is_sequence(column)
-            and ".".join(folded(part, dialect) for part in before) not in _in_scope(column, dialect)
-        ):
-            raise Unreadable("it has a column of no table that it names, which may be a call")
+    nothing: frozenset[str] = frozenset()
+    waiting: list[tuple[exp.Expr, frozenset[str], frozenset[str]]] = [(tree, nothing, nothing)]
+    while waiting:
+        node, seen, outside = waiting.pop()  # `outside`: what was seen around the query that the node is in
+        if isinstance(node, exp.Column):
+            before = [folded(part, dialect) for part in node.parts[:-1] if isinstance(part, exp.Identifier)]
+            if before and not _is_sequence(node) and ".".join(before) not in seen:
+                raise Unreadable("it has a column of no table that it names, which may be a call")
+        elif isinstance(node, exp.Select | exp.Update | exp.Delete | exp.Merge):
+            outside, seen = seen, seen.union(name for source in _sources(node) for name in _named(source, dialect))
+        elif isinstance(node, exp.With) or _is_apart(node):
+            seen = outside
+        waiting.extend((child, seen, outside) for child in node.iter_expressions())
 
 
-def _in_scope(column: exp.Column, dialect: str) -> set[str]:
-    """Names of what the queries around a column read from. A subquery in a FROM, unless lateral, does not see its neighbours."""
-    names: set[str] = set()
-    node: exp.Expr = column
-    hidden = False
-    while node.parent is not None:
-        around = node.parent
-        hidden = hidden or isinstance(around, exp.With)
-        if isinstance(around, exp.From | exp.Join) and node.arg_key == "this" and isinstance(node, exp.Subquery):
-            hidden = hidden or isinstance(node.this, exp.Query)
-        if isinstance(around, exp.Select | exp.Update | exp.Delete | exp.Merge):
-            names |= set() if hidden else {name for source in _sources(around) for name in _named(source, dialect)}
-            hidden = False
-        node = around
-    return names
+def _is_apart(node: exp.Expr) -> bool:
+    """A subquery in a FROM, unless lateral, does not see its neighbours."""
+    return (
+        isinstance(node, exp.Subquery)
+        and isinstance(node.this, exp.Query)
+        and isinstance(node.parent, exp.From | exp.Join)
+        and node.arg_key == "this"
+    )
 
 
 def _sources(query: exp.Expr) -> Iterator[exp.Expr]:
