@@ -16,6 +16,7 @@ PYPI = "pypi-AgE" + MIXED[:55]
 SENDGRID = f"SG.{MIXED[:22]}.{MIXED[:43]}"
 VAULT = "hvs." + MIXED[:28]
 TOKEN = f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{MIXED[:43]}"
+JWE = f"eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..{MIXED[:16]}.{MIXED[:30]}.{MIXED[:22]}"
 URL = "postgres://app:hunter22@db.example.com/crm"
 AGE = "AGE-SECRET-KEY-1" + "Q" * 58
 AWS = "AKIA" + "EXAMPLE0EXAMPLE1"
@@ -77,6 +78,17 @@ TABLE = Table(
         "a token passed on as JSON with escapes": passed('{"a": "\\u006epm_' + MIXED[:36] + '"}'),
         "a token passed on with characters that nobody sees": passed("npm_\u200b" + MIXED[:20] + "\u00ad" + MIXED[20:36]),
         "a password in a URL passed on": passed(URL),
+        "a GitHub token behind an underscore": passed("a_" + GITHUB),
+        "a key of a model behind an underscore": passed("key_sk-" + "ant-" + MIXED[:40]),
+        "an AWS key behind an underscore": passed("_" + AWS),
+        "an AWS key before an underscore": passed(AWS + "_x"),
+        "an npm token before an underscore": passed(NPM + "_x"),
+        "an encrypted web token": text(JWE),
+        "an encrypted web token with its key": text(JWE.replace("..", f".{MIXED[:40]}.")),
+        "an encrypted web token passed on": passed(JWE),
+        "a private key with a tab": passed(PEM.replace(" ", "\t")),
+        "a private key with many blanks": passed(PEM.replace(" ", "  ")),
+        "a token behind an underscore": text("a_" + GITLAB, GITLAB),
         "another secret for a tool that takes one": passed(NPM, "office/failover"),
         "a secret of that kind for another tool": passed(VAULT),
     },

@@ -43,7 +43,7 @@ _holds("card", texts, _) if {
 
 _holds("iban", texts, _) if {
 	some text in texts
-	some row in regex.find_n(`\b[A-Za-z]{2}[\p{Zs}\p{Pd}\p{Cf}]?[0-9][0-9A-Za-z\p{Zs}\p{Pd}\p{Cf}]{12,}`, text, -1)
+	some row in regex.find_n(_account, text, -1)
 	some account in _joined(regex.find_n(`[A-Za-z0-9]+`, upper(row), -1), 15, 34)
 	checksum.iban(account)
 }
@@ -78,6 +78,12 @@ _inside(mail, ours) if {
 
 _inside(mail, ours) if mail in {lower(name) | some name in ours; contains(name, "@")}
 
+# A letter or a sign right before it does not hide it, where its country and its digits stand together.
+_account := concat("", [
+	`(?:(?:\b|_)[A-Za-z]{2}[\s._/\p{Zs}\p{Pd}\p{Cf}\p{M}]?|[A-Za-z]{2})`,
+	`[0-9][0-9A-Za-z\s._/\p{Zs}\p{Pd}\p{Cf}\p{M}]{12,}`,
+])
+
 _numbers(texts) := {digits |
 	some row in _rows(texts)
 	_checkable(row)
@@ -97,7 +103,7 @@ _joined(runs, shortest, longest) := {joined |
 # Runs of digits with little between them.
 _rows(texts) := {row |
 	some text in texts
-	some row in regex.find_n(`\p{Nd}[\p{Nd}.\p{Zs}\p{Pd}\p{Cf}]{8,}`, text, -1)
+	some row in regex.find_n(`\p{Nd}[\p{Nd}\s._/\p{Zs}\p{Pd}\p{Cf}\p{M}]{8,}`, text, -1)
 }
 
 _checkable(row) if {

@@ -62,7 +62,7 @@ oblige contains finding.duty(rego.metadata.rule(), "redact", {
 #   code: nhs_number
 oblige contains finding.duty(rego.metadata.rule(), "redact", {
 	"target": "result",
-	"pattern": `[^\P{Nd}012358]\p{Nd}{2}[\p{Zs}\p{Pd}\p{Cf}]{0,2}\p{Nd}{3}[\p{Zs}\p{Pd}\p{Cf}]{0,2}\p{Nd}{4}`,
+	"pattern": `[^\P{Nd}012358]\p{Nd}{2}[\p{Zs}\p{Pd}\p{Cf}\p{M}]{0,2}\p{Nd}{3}[\p{Zs}\p{Pd}\p{Cf}\p{M}]{0,2}\p{Nd}{4}`,
 	"check": "nhs",
 	"action": "replace",
 	"value": "[NHS number removed]",
@@ -76,7 +76,7 @@ oblige contains finding.duty(rego.metadata.rule(), "redact", {
 #   code: cpf_number
 oblige contains finding.duty(rego.metadata.rule(), "redact", {
 	"target": "result",
-	"pattern": `\p{Nd}{3}[.\p{Zs}\p{Cf}]{0,2}\p{Nd}{3}[.\p{Zs}\p{Cf}]{0,2}\p{Nd}{3}[\p{Pd}\p{Zs}\p{Cf}]{0,2}\p{Nd}{2}`,
+	"pattern": `(?:\p{Nd}{3}[.\p{Zs}\p{Cf}\p{M}]{0,2}){2}\p{Nd}{3}[\p{Pd}\p{Zs}\p{Cf}\p{M}]{0,2}\p{Nd}{2}`,
 	"check": "cpf",
 	"action": "replace",
 	"value": "[taxpayer number removed]",
@@ -136,13 +136,14 @@ _texts := texts.within(input.arguments)
 # What the checks read as one number: at most two blanks, dashes or characters that nobody sees between any two digits. The
 # first digits are those that issuers have; of another script, any.
 _card := concat("", [
-	`(?:[46]|2[\p{Zs}\p{Pd}\p{Cf}]{0,2}[2-7]|3[\p{Zs}\p{Pd}\p{Cf}]{0,2}[04-9]|5[\p{Zs}\p{Pd}\p{Cf}]{0,2}[0-8]|[^\P{Nd}0-9])`,
-	`(?:[\p{Zs}\p{Pd}\p{Cf}]{0,2}\p{Nd}){11,}`,
+	`(?:[46]|2[\p{Zs}\p{Pd}\p{Cf}\p{M}]{0,2}[2-7]|3[\p{Zs}\p{Pd}\p{Cf}\p{M}]{0,2}[04-9]`,
+	`|5[\p{Zs}\p{Pd}\p{Cf}\p{M}]{0,2}[0-8]|[^\P{Nd}0-9])`,
+	`(?:[\p{Zs}\p{Pd}\p{Cf}\p{M}]{0,2}\p{Nd}){11,}`,
 ])
 
 _account := concat("", [
-	`[A-Za-z\x{FF21}-\x{FF3A}\x{FF41}-\x{FF5A}]{2}[\p{Zs}\p{Pd}\p{Cf}]?\p{Nd}[\p{Zs}\p{Pd}\p{Cf}]?\p{Nd}`,
-	`(?:[\p{Zs}\p{Pd}\p{Cf}]{0,2}[A-Za-z\p{Nd}\x{FF21}-\x{FF3A}\x{FF41}-\x{FF5A}]){11,}`,
+	`[A-Za-z\x{FF21}-\x{FF3A}\x{FF41}-\x{FF5A}]{2}[\p{Zs}\p{Pd}\p{Cf}\p{M}]?\p{Nd}[\p{Zs}\p{Pd}\p{Cf}\p{M}]?\p{Nd}`,
+	`(?:[\p{Zs}\p{Pd}\p{Cf}\p{M}]{0,2}[A-Za-z\p{Nd}\x{FF21}-\x{FF3A}\x{FF41}-\x{FF5A}]){11,}`,
 ])
 
 # --- settings ---------------------------------------------------------------------------------------------------------

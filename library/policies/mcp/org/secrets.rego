@@ -46,26 +46,32 @@ _found contains what if {
 _texts contains regex.replace(text, `\p{Cf}`, "") if some text in texts.within(input.arguments)
 
 _refused := object.union(_replaced, {
-	"AWS access key": `\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`,
-	"GitHub token": `\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})`,
-	"private key": `-----BEGIN(?:[ +]|%20)(?:[A-Z0-9]+(?:[ +]|%20))*PRIVATE(?:[ +]|%20)KEY`,
+	"AWS access key": `(?:\b|_)(?:AKIA|ASIA)[A-Z0-9]{16}(?:\b|_)`,
+	"GitHub token": `(?:\b|_)(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})`,
+	"private key": `-----BEGIN(?:[\s+]|%20|%09)+(?:[A-Z0-9]+(?:[\s+]|%20|%09)+)*PRIVATE(?:[\s+]|%20|%09)+KEY`,
 })
 
 _replaced := {
-	"GitLab token": `\bgl(?:pat|dt|ptt|rt|cbt|oas|soat|ft|imt|agent)-[A-Za-z0-9_.=-]{20,}`,
-	"Slack token": `\b(?:xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{10,})`,
+	"GitLab token": `(?:\b|_)gl(?:pat|dt|ptt|rt|cbt|oas|soat|ft|imt|agent)-[A-Za-z0-9_.=-]{20,}`,
+	"Slack token": `(?:\b|_)(?:xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{10,})`,
 	"Slack address": `hooks\.slack\.com/(?:services|workflows)/[A-Z0-9]+/[A-Z0-9]+/[A-Za-z0-9/]{16,}`,
-	"model key": `\bsk-(?:(?:ant|proj|svcacct|admin|or-v1)-[A-Za-z0-9_-]{20,}|[A-Za-z0-9]{32,})`,
-	"Stripe key": `\b(?:[rs]k_live_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,})`,
-	"Google key": `\b(?:AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{28})`,
-	"npm token": `\bnpm_[A-Za-z0-9]{36}\b`,
-	"PyPI token": `\bpypi-AgE[A-Za-z0-9_-]{50,}`,
-	"SendGrid key": `\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}`,
-	"Vault token": `\bhv[sbr]\.[A-Za-z0-9_-]{24,}`,
-	"JSON web token": `\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}`,
+	"model key": `(?:\b|_)sk-(?:(?:ant|proj|svcacct|admin|or-v1)-[A-Za-z0-9_-]{20,}|[A-Za-z0-9]{32,})`,
+	"Stripe key": `(?:\b|_)(?:[rs]k_live_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,})`,
+	"Google key": `(?:\b|_)(?:AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{28})`,
+	"npm token": `(?:\b|_)npm_[A-Za-z0-9]{36}(?:\b|_)`,
+	"PyPI token": `(?:\b|_)pypi-AgE[A-Za-z0-9_-]{50,}`,
+	"SendGrid key": `(?:\b|_)SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}`,
+	"Vault token": `(?:\b|_)hv[sbr]\.[A-Za-z0-9_-]{24,}`,
+	"JSON web token": _web_token,
 	"secret key of age or PuTTY": `AGE-SECRET-KEY-1[0-9A-Z]{58}|PuTTY-User-Key-File-\d: `,
-	"password in a URL": `\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@?#]*:[^\s/@?#]{4,}@`,
+	"password in a URL": `(?:\b|_)[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:/@?#]*:[^\s/@?#]{4,}@`,
 }
+
+# Signed ones have three parts, encrypted ones five, of which the second may be empty.
+_web_token := concat("", [
+	`(?:\b|_)eyJ[A-Za-z0-9_-]{10,}\.(?:eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}`,
+	`|[A-Za-z0-9_-]*\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]{10,})`,
+])
 
 _accepted contains what if {
 	resource := input.resources[0]
