@@ -6,10 +6,12 @@ names a set that is not kept is a reason to refuse, never to go on as if there w
 their own in it.
 """
 
+import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -110,12 +112,19 @@ class History:
         """Keep `part` as the one in force; `known`: it came from here. Raises `OSError` or `PolicyRejected`."""
         if not self.writes:
             return
+        packed = part.packed()
+        with self._alone():
+            if not known:
+                self.refuse_older(part, "the bundle")  # once more: another gateway may have accepted a newer one since
+            self._accept(part, packed, now_s, known=known)
+
+    def _accept(self, part: Part, packed: bytes, now_s: float, *, known: bool) -> None:
         index = self.index()
         kept = list(index.kept)
         signed_s = part.signed.signed_s if part.signed is not None else None
         if not known or all(one.revision != part.revision for one in kept):
             entry = Kept(part.revision, f"{hashlib.sha256(part.revision.encode()).hexdigest()[:32]}.tar.gz", now_s, signed_s)
-            self._write(entry.file, part.packed())
+            self._write(entry.file, packed)
             kept = [one for one in kept if one.revision != part.revision] + [entry]
         times_s = [each for each in (index.newest_signed_s, signed_s) if each is not None]
         dropped = kept[: -self.keep] if len(kept) > self.keep else []
@@ -129,7 +138,9 @@ class History:
     def refuse(self, why: Sequence[Finding], pin: Pin, now_s: float) -> None:
         """Tell whoever pinned what came of it. Raises `OSError` or `PolicyRejected`."""
         told = tuple(each.message for each in why)
-        if self.writes:
+        if not self.writes:
+            return
+        with self._alone():
             index = self.index()
             told_now = Index(index.kept, index.in_force, index.newest_signed_s, now_s, told, pin.revision)
             self._write(INDEX, msgspec.json.encode(told_now))
@@ -140,6 +151,17 @@ class History:
             (self.folder / PIN).unlink(missing_ok=True)
         else:
             self._write(PIN, msgspec.json.encode(pin))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One writer of the index at a time: two that share a folder against the advice lose nothing that counts as accepted."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
     def _write(self, name: str, content: bytes) -> None:
         write_whole(self.folder / name, content)

@@ -4,9 +4,11 @@ import asyncio
 import gzip
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -115,6 +117,38 @@ def test_of_two_sets_signed_in_one_second_the_one_accepted_first_does_not_come_b
         "the bundle was signed in the same second as one that was accepted after it: "
         "go back on purpose with `mcp-gateway policy rollback`, or sign it anew"
     ]
+
+
+def test_two_gateways_on_one_folder_lose_nothing_that_either_accepted(tmp_path: Path) -> None:
+    rounds = 12
+    begin = Barrier(2)
+
+    def gateway(number: int) -> None:
+        own = History(tmp_path, keep=2 * rounds)
+        for turn in range(rounds):
+            begin.wait(10.0)
+            own.accept(Part(f"r{number}-{turn}", None, {}, b"bundle"), float(turn), known=False)
+
+    with ThreadPoolExecutor(2) as both:
+        for each in [both.submit(gateway, number) for number in range(2)]:
+            each.result(60.0)
+    assert sorted(revisions(History(tmp_path, keep=1))) == sorted(
+        f"r{number}-{turn}" for number in range(2) for turn in range(rounds)
+    )
+
+
+def test_set_that_another_gateway_overtook_while_it_was_checked_does_not_come_into_force(tmp_path: Path) -> None:
+    one, other = History(tmp_path, keep=3), History(tmp_path, keep=3)
+    older, newer = (Part(f"r{signed_s}", Signed("k", signed_s, None), {}, b"bundle") for signed_s in (100.0, 200.0))
+    one.refuse_older(older, "the bundle")
+    other.accept(newer, 1.0, known=False)
+    with pytest.raises(PolicyRejected) as caught:
+        one.accept(older, 2.0, known=False)
+    assert [each.message for each in caught.value.findings] == [
+        "the bundle was signed 100 s before one that was accepted already: "
+        "go back on purpose with `mcp-gateway policy rollback`, or sign it anew"
+    ]
+    assert (revisions(one), one.index().in_force) == (["r200.0"], "r200.0")
 
 
 def test_last_good_set_decides_after_a_restart_while_the_newest_is_refused(policies: Path, opa: str, edit: Edit) -> None:
