@@ -13,7 +13,7 @@ import msgspec
 from gateway.model import JsonObject
 from gateway.policy.redact import MAX_STEPS, Fits, Redacted, Redactor
 
-LOOP_BYTES = 65_536  # of JSON: to walk through them costs 10 ms at most
+LOOP_BYTES = 65_536  # of JSON: to walk through 32,000 numbers with a match costs 36 ms
 LOOP_STEPS = 10_000  # of looking at texts, on the event loop; what needs more is done anew in a thread
 
 
