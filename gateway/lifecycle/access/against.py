@@ -47,7 +47,7 @@ def _differences(before: Table, after: Table) -> Iterator[Difference]:
     for id in ids:
         for persona in after.personas:
             old, new = before.cells.get((persona.name, id), gone), after.cells.get((persona.name, id), gone)
-            if (old.access, old.when) != (new.access, new.when):
+            if (old.access, old.when, old.unsaid) != (new.access, new.when, new.unsaid):
                 yield Difference(_kind(old, new), persona.name, id, old, new)
 
 
@@ -63,7 +63,9 @@ def rows(found: tuple[Difference, ...]) -> Rows:
     """One row for each change of an item, with everybody whom it concerns."""
     alike: dict[tuple[str, str, str, str], list[str]] = {}
     for each in found:
-        alike.setdefault((each.item, each.kind, _told(each.before), _told(each.after)), []).append(each.persona)
+        before, after = _told(each.before), _told(each.after)
+        after += ", by a rule that changed" if before == after else ""
+        alike.setdefault((each.item, each.kind, before, after), []).append(each.persona)
     shown = tuple((item, kind, ", ".join(who), before, after) for (item, kind, before, after), who in alike.items())
     return Rows(("item", "change", "for", "before", "after"), shown, ())
 

@@ -11,9 +11,9 @@ from gateway.errors import Undecided
 from gateway.lifecycle.access.asked import open_parts, question
 from gateway.lifecycle.access.personas import Persona
 from gateway.lifecycle.conditions import terms
-from gateway.lifecycle.conditions.formula import Opaque, Test, leaves
+from gateway.lifecycle.conditions.formula import RULED, Opaque, Test, leaves
 from gateway.lifecycle.conditions.opened import Opened
-from gateway.lifecycle.conditions.standing import OF_THE_CALL, observing, ways
+from gateway.lifecycle.conditions.standing import OF_THE_CALL, observing, shapes, ways
 from gateway.model import Json, JsonObject, Resource
 from gateway.shipped import SHIPPED
 
@@ -77,13 +77,14 @@ async def _kind(policy: Opened, given: JsonObject, id: str, backend: str, *, apa
     said, tests = [], []
     try:
         for verb in verbs(policy, backend):
-            for rule, way in await ways(policy, given, unknowns, backend, verb):
+            for rule, way in await ways(policy, given, unknowns, backend, verb, APPROVAL if verb == "oblige" else ""):
                 left = list(leaves(way.condition))
-                if any(isinstance(leaf, Opaque) for leaf in left):
+                if any(isinstance(leaf, Opaque) or _of_the_asker(leaf) for leaf in left):
                     return Kind(id, None)  # what it hangs on cannot be compared
                 about = (way.member("said", "code"), way.member("said", "scopes")) if verb == "deny" else way.term("said")
                 said.append(f"{verb} {rule} {about!r} {way.condition!r}")
-                tests += [leaf for leaf in left if isinstance(leaf, Test)]
+                tests += [leaf for leaf in left if isinstance(leaf, Test) and leaf.op != RULED]
+            said += await shapes(policy, given, unknowns, backend, verb)
     except Undecided:
         return Kind(id, None)
     if any(not path or path[0] not in COMPARED for test in tests for path in _named(test)):
@@ -92,6 +93,11 @@ async def _kind(policy: Opened, given: JsonObject, id: str, backend: str, *, apa
     whole = "\n".join([backend if apart else "", *sorted(said)])
     text = _VARIABLE.sub(lambda match: names.setdefault(match[0], f"'${len(names)}'"), whole)
     return Kind(text, tuple({repr(test): test for test in tests}.values()))
+
+
+def _of_the_asker(leaf: Test | Opaque) -> bool:
+    """Whether a package that is told by its name asks who is asking."""
+    return isinstance(leaf, Test) and leaf.op == RULED and terms.value(leaf.terms[2]) is True
 
 
 def verbs(policy: Opened, backend: str) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from gateway.lifecycle.access import kinds
 from gateway.lifecycle.access.asked import open_parts, question
 from gateway.lifecycle.access.kinds import APPROVAL, AT_ONCE, Exceptions, Kind
 from gateway.lifecycle.access.personas import Persona
-from gateway.lifecycle.conditions.formula import FALSE, TRUE, Formula, both, negated
+from gateway.lifecycle.conditions import terms
+from gateway.lifecycle.conditions.formula import FALSE, RULED, TRUE, Formula, Test, both, leaves, negated
 from gateway.lifecycle.conditions.opened import Opened
 from gateway.lifecycle.conditions.rules import FACTS
 from gateway.lifecycle.conditions.standing import Refusal, backend_of, existence, refusals, ways
@@ -33,6 +34,7 @@ class Cell:
     access: Access
     when: str = ""  # of `when`: the condition; of `unknown`: why
     rules: tuple[str, ...] = ()
+    unsaid: tuple[str, ...] = ()  # of `when`: digests of what is told by a rule's name only
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,8 @@ async def callable_when(policy: Opened, given: JsonObject, *, shown: bool = True
     said = [] if condition == TRUE else [words(condition)]
     said += [f"approved ({rule})" if part == TRUE else f"approved ({rule}) where {words(part)}" for rule, part in approvals]
     if said:
-        return Cell("when", " and ".join(said), tuple(dict.fromkeys((*_rules(left), *(rule for rule, _ in approvals)))))
+        rules = tuple(dict.fromkeys((*_rules(left), *(rule for rule, _ in approvals))))
+        return Cell("when", " and ".join(said), rules, _unsaid(condition))
     if not isinstance(seen, Permitted):
         return Cell("unknown", "a call without arguments is refused, and OPA finds nothing that refuses it")
     return Cell("allowed")
@@ -156,6 +159,11 @@ async def _exists(policy: Opened, given: JsonObject, unknowns: Sequence[str], ba
     return both((granted, negated(hidden)))
 
 
+def _unsaid(condition: Formula) -> tuple[str, ...]:
+    named = (leaf for leaf in leaves(condition) if isinstance(leaf, Test) and leaf.op == RULED)
+    return tuple(sorted({str(terms.value(leaf.terms[1])) for leaf in named}))
+
+
 def _rules(left: Sequence[Refusal]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{each.rule} {each.code}".strip() for each in left))
 
@@ -163,7 +171,7 @@ def _rules(left: Sequence[Refusal]) -> tuple[str, ...]:
 async def _approvals(policy: Opened, given: JsonObject, unknowns: Sequence[str], backend: str) -> list[tuple[str, Formula]]:
     if "oblige" not in kinds.verbs(policy, backend):
         return []
-    said = await ways(policy, given, unknowns, backend, "oblige")
+    said = await ways(policy, given, unknowns, backend, "oblige", APPROVAL)
     return [(rule, way.condition) for rule, way in said if way.member("said", "type") == APPROVAL and way.condition != FALSE]
 
 

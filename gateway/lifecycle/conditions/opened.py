@@ -1,6 +1,8 @@
 """A policy set that is asked not only for its answer but for what the answer depends on."""
 
 import asyncio
+import hashlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,7 +26,11 @@ from gateway.policy.contract import SERVED, VERSION_1, Contracts
 from gateway.ports import Verdict
 
 WITHIN_S = 30.0  # of one partial evaluation
+LONG_CHARS = 16_000  # of what is left of one package's refusals: nobody reads it, and it is asked for a thousand times
 CONNECTIONS = 4
+LIBRARY = "mcp/lib/"
+EXCEPTIONS = frozenset({"items", "blocks", "waivers", "rules"})  # of the facts, told in other ways
+_VARIABLE = re.compile(rb'"(?:\$|__local|__not|_)[^"]*"')  # as OPA calls them: numbered anew in each answer
 
 
 class OtherWords(Undecided):
@@ -47,7 +53,11 @@ class Opened:
     rules: Rules
     _asked: Asked = field(repr=False)
     _http: aiohttp.ClientSession = field(repr=False)
+    long: set[tuple[str, str]] = field(default_factory=set, repr=False)  # packages and verbs of which too much is left, as met
+    _grounds: dict[str, str] = field(default_factory=dict, repr=False)
+    _weighed: set[str] = field(default_factory=set, repr=False)
     _data: dict[tuple[str, bytes], Json] = field(default_factory=dict, repr=False)  # as read before: a set never changes
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS), repr=False)
 
     @property
     def revision(self) -> str:
@@ -64,33 +74,69 @@ class Opened:
 
     async def partial(self, query: str, given: JsonObject, unknowns: Sequence[str]) -> Partial:
         """What is left of `query` when all but `unknowns` is known. Raises `Undecided`."""
+        answer, text = await self._compiled(query, given, unknowns)
+        return read(answer.get("result"), given, unknowns, len(text))
+
+    async def shape(self, query: str, given: JsonObject, unknowns: Sequence[str]) -> str:
+        """Equal where the same is left of `query` but for the item's public name, which messages hold. Raises `Undecided`."""
+        _, text = await self._compiled(query, given, unknowns)
+        names: dict[bytes, bytes] = {}
+        text = _VARIABLE.sub(lambda match: names.setdefault(match[0], b'"$%d"' % len(names)), text)
+        resources = given.get("resources")
+        for item in resources if isinstance(resources, list) else ():
+            if isinstance(item, dict) and isinstance(name := item.get("public_name"), str):
+                text = text.replace(msgspec.json.encode(name), b'""')
+        return hashlib.sha256(text).hexdigest()
+
+    async def ground(self, file: str, item: JsonObject) -> str:
+        """Equal where the rules of `file` must ask the same of this item: of their text, the library's, and the facts."""
+        if file not in self._grounds:
+            facts = await self.value("mcp/facts")
+            told = facts if isinstance(facts, dict) else {}
+            texts = [self.copy.texts[name] for name in sorted(self.copy.texts) if name == file or name.startswith(LIBRARY)]
+            settled = msgspec.json.encode({name: told[name] for name in sorted(told) if name not in EXCEPTIONS}, order="sorted")
+            self._grounds[file] = hashlib.sha256(b"\0".join([*texts, settled])).hexdigest()
+        known: Json = await self.value("mcp/facts/items")
+        for name in (item.get("backend"), item.get("type"), item.get("name")):
+            known = known.get(str(name)) if isinstance(known, dict) else None
+        labels = known.get("labels") if isinstance(known, dict) else None
+        return hashlib.sha256(msgspec.json.encode([self._grounds[file], labels])).hexdigest()
+
+    async def _compiled(self, query: str, given: JsonObject, unknowns: Sequence[str]) -> tuple[dict[str, Any], bytes]:
         self.check_version()
         options = {"disableInlining": self.rules.kept_whole}
-        asked = {"query": query, "input": given, "unknowns": unknowns, "options": options}
-        answer = await self._post("/v1/compile", asked)
-        return read(answer.get("result"), given, unknowns)
+        return await self._post("/v1/compile", {"query": query, "input": given, "unknowns": unknowns, "options": options})
+
+    def unweighed(self, packages: str) -> bool:
+        """Whether these were not yet asked one by one for which of them is long; they are from now on."""
+        known = len(self._weighed)
+        self._weighed.add(packages)
+        return len(self._weighed) > known
 
     async def value(self, path: str, given: JsonObject | None = None) -> Json:
         """What is at `path` of the data (`mcp/facts`), for this input where it needs one; None: nothing. Raises `Undecided`."""
         key = (path, msgspec.json.encode(given))
         if key not in self._data:
-            self._data[key] = (await self._post(f"/v1/data/{path}", {"input": given or {}})).get("result")
+            answer, _ = await self._post(f"/v1/data/{path}", {"input": given or {}})
+            self._data[key] = answer.get("result")
         return self._data[key]
 
-    async def _post(self, path: str, body: object) -> dict[str, Any]:
+    async def _post(self, path: str, body: object) -> tuple[dict[str, Any], bytes]:
+        """The answer, and its text."""
         try:
-            async with asyncio.timeout(WITHIN_S), self._http.post(f"http://opa{path}", data=msgspec.json.encode(body)) as answer:
-                text = await answer.read()
+            async with self._room, asyncio.timeout(WITHIN_S):  # its time begins when there is a connection for it
+                async with self._http.post(f"http://opa{path}", data=msgspec.json.encode(body)) as answer:
+                    text = await answer.read()
                 if answer.status != 200:
                     raise Undecided("status", f"OPA answered {answer.status}: {text[:300].decode(errors='backslashreplace')}")
                 told = msgspec.json.decode(text)
+        except TimeoutError as error:  # before OSError, of which it is one
+            raise Undecided("late", f"a partial evaluation took more than {WITHIN_S:g} s") from error
         except (aiohttp.ClientError, OSError, msgspec.DecodeError) as error:
             raise Undecided("unreachable", f"OPA did not answer a partial evaluation: {error}") from error
-        except TimeoutError as error:
-            raise Undecided("late", f"a partial evaluation took more than {WITHIN_S:g} s") from error
         if not isinstance(told, dict):
             raise Undecided("garbage", "OPA's answer is no object")
-        return told
+        return told, text
 
 
 @asynccontextmanager

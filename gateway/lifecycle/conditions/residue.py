@@ -50,19 +50,21 @@ class Partial:
     """All ways for one query to hold."""
 
     ways: tuple[Residue, ...]
+    chars: int = 0  # of OPA's answer
 
     @property
     def condition(self) -> Formula:
         return either(way.condition for way in self.ways) if self.ways else FALSE
 
 
-def read(result: Json, given: JsonObject, unknowns: Collection[str]) -> Partial:
-    """The `result` of `POST /v1/compile` for this input and these unknowns (`input.arguments`)."""
+def read(result: Json, given: JsonObject, unknowns: Collection[str], chars: int = 0) -> Partial:
+    """The `result` of `POST /v1/compile` for this input and these unknowns (`input.arguments`); how long it was."""
     result = _folded(result, given, {name.split(".")[1] for name in unknowns})
     told = result if isinstance(result, dict) else {}
     queries = told.get("queries")
     support = _support(told.get("support"))
-    return Partial(tuple(_residue(query, support) for query in queries or ()) if isinstance(queries, list) else ())
+    ways = tuple(_residue(query, support) for query in queries) if isinstance(queries, list) else ()
+    return Partial(ways, chars)
 
 
 def _folded(node: Json, given: JsonObject, unknown: Collection[str]) -> Json:

@@ -1,6 +1,6 @@
 """Where each rule stands and what it is called: an answer names package and code, a reader wants file, line and title."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,6 +14,8 @@ from gateway.policy.structure import EXISTENCE, VERBS, referred
 
 FACTS = "facts/blocks"  # as the entrypoint calls what the facts block
 TIME = ("input", "context", "time_ns")
+OF_THE_CALL = (("context", "time_ns"), ("context", "approvals"))  # what a context holds that is not of the one who asks
+REFUSING = frozenset({"deny", "withhold"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Package:
     bodies: tuple[Body, ...]
     says: frozenset[str]  # every constant text in it
     timely: bool = False  # whether something exists may hang on the time
+    personal: bool = True  # whether refusals may hang on who asks
 
     @property
     def reference(self) -> str:
@@ -78,7 +81,9 @@ async def rules(binary: str, copy: Snapshot) -> Rules:
             bodies = tuple(_body(rule) for rule in module.rules if rule.name in VERBS)
             title = titles.get(".".join(module.package), "")
             says = frozenset(_texts(trees[file]))
-            packages[name] = Package(name, file, title, module.package_line, bodies, says, _timely(module, modules))
+            timely = any(path[: len(TIME)] == TIME[: len(path)] for path in _read(module, EXISTENCE, modules))
+            personal = any(_of_the_asker(path) for path in _read(module, REFUSING, modules))
+            packages[name] = Package(name, file, title, module.package_line, bodies, says, timely, personal)
     return Rules(packages, kept_whole=tuple(dict.fromkeys(kept_whole)))
 
 
@@ -88,19 +93,23 @@ def _body(rule: rego.Rule) -> Body:
     return Body(rule.name, code if isinstance(code, str) else "", title if isinstance(title, str) else "", rule.line)
 
 
-def _timely(module: Module, modules: Sequence[Module]) -> bool:
-    """Whether a rule that grants or hides reads the time, or whatever it refers to does."""
-    waiting = [(module, rule) for rule in module.rules if rule.name in EXISTENCE]
+def _read(module: Module, verbs: Collection[str], modules: Sequence[Module]) -> Iterator[tuple[str, ...]]:
+    """Every reference in the rules of these names, and in whatever they refer to."""
+    waiting = [(module, rule) for rule in module.rules if rule.name in verbs]
     seen: set[tuple[str, int, str]] = set()
     while waiting:
         owner, rule = waiting.pop()
         key = (owner.file, rule.line, rule.name)
         if key not in seen:
             seen.add(key)
-            if any(path[: len(TIME)] == TIME[: len(path)] for path in rule.references):
-                return True
+            yield from rule.references
             waiting.extend(each for path in rule.references for each in referred(owner, path, modules))
-    return False
+
+
+def _of_the_asker(path: tuple[str, ...]) -> bool:
+    if path[:1] != ("input",):
+        return False
+    return len(path) == 1 or path[1] in ("subject", "agent") or (path[1] == "context" and path[1:3] not in OF_THE_CALL)
 
 
 def _titles(told: Mapping[str, Json]) -> dict[str, str]:

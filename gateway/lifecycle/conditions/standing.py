@@ -7,11 +7,14 @@ and refusals that a waiver covers have no effect in it, just as there.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from gateway.errors import Undecided
 from gateway.lifecycle.conditions import terms
-from gateway.lifecycle.conditions.formula import FALSE, TRUE, Formula, Opaque, Test, both, either, negated
-from gateway.lifecycle.conditions.opened import Opened
+from gateway.lifecycle.conditions.formula import FALSE, RULED, TRUE, Formula, Opaque, Test, both, either, negated
+from gateway.lifecycle.conditions.opened import LONG_CHARS, Opened
 from gateway.lifecycle.conditions.residue import Residue
+from gateway.lifecycle.conditions.rules import REFUSING, Package
 from gateway.model import Json, JsonObject
 
 OF_THE_CALL = (
@@ -100,38 +103,75 @@ def _enforced(rule: str, way: Residue, silent: Mapping[str, Formula]) -> Formula
     return both((way.condition, negated(silent[rule]))) if rule in silent else way.condition
 
 
-async def ways(policy: Opened, given: JsonObject, unknowns: Sequence[str], backend: str, verb: str) -> list[tuple[str, Residue]]:
-    """Each way in which a rule of the organisation or of the backend can still say `verb` about position 0."""
+async def ways(
+    policy: Opened, given: JsonObject, unknowns: Sequence[str], backend: str, verb: str, saying: str = ""
+) -> list[tuple[str, Residue]]:
+    """Each way in which a rule of the organisation or of the backend can still say `verb` about position 0.
+
+    `saying`: only of packages that have this text in them. A package of whose refusals too much is left is one way, by its
+    name: what it asks is read in the rule.
+    """
     policy.check_version()
-    if not policy.rules.about(backend, verb):
-        return []
     found = []
     for author in (ORGANISATION, f"servers.{backend}"):
-        query = f"data.mcp.{author}[rule].{_head(verb)}"
-        if any(kept.startswith(f"data.mcp.{author}.") for kept in policy.rules.kept_whole):  # OPA would keep all of them whole
-            found += await _one_by_one(policy, given, unknowns, backend, verb, author)
-            continue
-        try:
-            partial = await policy.partial(query, given, unknowns)
-        except Undecided:  # one rule that OPA cannot evaluate in part hides the others: each is asked by itself
-            found += await _one_by_one(policy, given, unknowns, backend, verb, author)
-        else:
-            found += [(f"{author.replace('.', '/')}/{way.text('rule')}", way) for way in partial.ways]
+        about = (each for each in policy.rules.about(backend, verb) if not saying or saying in each.says)
+        packages = [each for each in about if each.reference.startswith(f"data.mcp.{author}.")]
+        long = [each for each in packages if (each.reference, verb) in policy.long]
+        if short := [each for each in packages if each not in long]:
+            found += await _together(policy, given, unknowns, short, verb)
+        found += [(package.name, await _by_name(policy, given, package)) for package in long]
     return found
 
 
-async def _one_by_one(
-    policy: Opened, given: JsonObject, unknowns: Sequence[str], backend: str, verb: str, author: str
+async def shapes(policy: Opened, given: JsonObject, unknowns: Sequence[str], backend: str, verb: str) -> list[str]:
+    """Of each package that is told by its name: the same for items of which it asks the same. Raises `Undecided`."""
+    long = (each for each in policy.rules.about(backend, verb) if (each.reference, verb) in policy.long)
+    return [f"{each.name} {await policy.shape(f'{each.reference}.{_head(verb)}', given, unknowns)}" for each in long]
+
+
+async def _together(
+    policy: Opened, given: JsonObject, unknowns: Sequence[str], packages: Sequence[Package], verb: str
 ) -> list[tuple[str, Residue]]:
+    """Of packages of one author, in one question where that can be."""
+    alone = [each for each in packages if any(kept.startswith(f"{each.reference}.") for kept in policy.rules.kept_whole)]
+    others = [each for each in packages if each not in alone]
     found = []
-    for package in policy.rules.about(backend, verb):
-        if package.reference.startswith(f"data.mcp.{author}."):
-            try:
-                partial = await policy.partial(f"{package.reference}.{_head(verb)}", given, unknowns)
-                found += [(package.name, way) for way in partial.ways]
-            except Undecided:
-                found.append((package.name, Residue({}, Opaque(f"{package.reference}.{verb}"))))
-    return found
+    if others:
+        author, *_ = others[0].reference.rpartition(".")
+        names = msgspec.json.encode([each.reference.rpartition(".")[2] for each in others]).decode()
+        try:
+            partial = await policy.partial(f"rule = {names}[_]; {author}[rule].{_head(verb)}", given, unknowns)
+        except Undecided:  # one rule that OPA cannot evaluate in part hides the others: each is asked by itself
+            alone += others
+        else:
+            if verb in REFUSING and partial.chars > LONG_CHARS and policy.unweighed(f"{verb} {names}"):
+                alone += others
+            else:
+                prefix = author.removeprefix("data.mcp.").replace(".", "/")
+                found += [(f"{prefix}/{way.text('rule')}", way) for way in partial.ways]
+    return found + [each for package in alone for each in await _alone(policy, given, unknowns, package, verb)]
+
+
+async def _alone(
+    policy: Opened, given: JsonObject, unknowns: Sequence[str], package: Package, verb: str
+) -> list[tuple[str, Residue]]:
+    """Of one package; where too much of its refusals is left, that is noted."""
+    try:
+        partial = await policy.partial(f"{package.reference}.{_head(verb)}", given, unknowns)
+    except Undecided:
+        return [(package.name, Residue({}, Opaque(f"{package.reference}.{verb}")))]
+    if verb in REFUSING and partial.chars > LONG_CHARS:
+        policy.long.add((package.reference, verb))
+        return [(package.name, await _by_name(policy, given, package))]
+    return [(package.name, way) for way in partial.ways]
+
+
+async def _by_name(policy: Opened, given: JsonObject, package: Package) -> Residue:
+    """That it refuses."""
+    resources = given.get("resources")
+    item = resources[0] if isinstance(resources, list) and resources and isinstance(resources[0], dict) else {}
+    ground = await policy.ground(package.file, item)
+    return Residue({}, Test(RULED, tuple(terms.term(each) for each in (package.name, ground, package.personal))))
 
 
 def _head(verb: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from gateway.lifecycle.conditions import terms
-from gateway.lifecycle.conditions.formula import All, Always, Any, Formula, Opaque, Some, Test, negated
+from gateway.lifecycle.conditions.formula import RULED, All, Always, Any, Formula, Opaque, Some, Test, negated
 from gateway.lifecycle.conditions.hours import WEEKDAY, hours, zone_of
 from gateway.model import Json, JsonObject
 
@@ -78,6 +78,8 @@ def _words(formula: Formula, element: str, *, top: bool = False) -> str:
 
 def _test(test: Test, element: str) -> str:
     op, given = test.op, test.terms
+    if op == RULED:
+        return f"{given[0]['value']} {'refuses' if test.holds else 'does not refuse'}"
     if op == "internal.member_2" and len(given) == 2:
         return _member(given[0], given[1], element, holds=test.holds)
     if op in FLIPPED and len(given) == 2 and terms.constant(given[0]) and not terms.constant(given[1]):

@@ -212,6 +212,22 @@ def test_a_rule_of_the_library_that_counts_what_is_left_over_has_words(tmp_path:
     )
 
 
+def test_a_rule_that_asks_more_than_anybody_reads_is_told_by_its_name_and_its_changes_are_seen(tmp_path: Path) -> None:
+    made = tmp_path / "ours"
+    for command in (["init", str(made)], ["new", "--from", "library:secrets", str(made)]):
+        assert CliRunner().invoke(app, ["policy", *command]).exit_code == 0
+    place = tmp_path / "personas.yaml"
+    place.write_text(PERSONAS)
+    before = shutil.copytree(made, tmp_path / "before")
+    said = "org/secrets does not refuse"
+    assert cells(place, "--backend", "crm", policies=made)["analyst", "crm__search_customers"]["when"] == said
+    rule = made / "policies/mcp/org/secrets.rego"
+    rule.write_text(rule.read_text().replace("AKIA", "AKIB"))
+    told = json.loads(run(place, "--json", "--against", str(before), "--backend", "crm", policies=made))
+    (changed,) = (each for each in told["changes"] if (each["persona"], each["item"]) == ("analyst", "crm__search_customers"))
+    assert (changed["kind"], changed["before"]["when"], changed["after"]["when"]) == ("changed", said, said)
+
+
 def test_what_is_counted_of_the_groups_tells_personas_apart(tmp_path: Path) -> None:
     old = '\tnot "release" in input.subject.groups\n'
     new = '\tcount({group | some group in input.subject.groups; group != "engineers"}) == 0\n'
