@@ -1,6 +1,7 @@
 """A scripted session of three identities through the official MCP client, shown as tables."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,13 @@ CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("engineer", "crm__search_customers", {"query": "card 4111 1111 1111 1111"}),
     ("unknown", "crm__customer", {"customer_id": "c-1"}),
 )
-WIDTH = 150
+ROOMY_COLUMNS = 140  # what a table of all that an audit record says needs
+LOG_COLUMNS = ROOMY_COLUMNS  # where no terminal says how wide it is
+ARGUMENT_COLUMNS = 23  # one of the longest
 
 
 async def session(stack: Stack) -> None:
-    console = Console(width=WIDTH)
+    console = Console(width=shutil.get_terminal_size((LOG_COLUMNS, 24)).columns)
     shown: dict[str, set[str]] = {}
     answers: list[tuple[str, str, str, str]] = []
     for who, key in stack.keys.items():
@@ -45,8 +48,9 @@ async def session(stack: Stack) -> None:
                 if name == who:
                     answers.append((who, tool, _brief(arguments), await _called(client, tool, arguments)))
     console.print(_lists(shown))
-    console.print(_calls(answers))
-    console.print(_audit(stack.audit_folder))
+    roomy = console.width >= ROOMY_COLUMNS
+    console.print(_calls(answers, roomy=roomy))
+    console.print(_audit(stack.audit_folder, roomy=roomy))
 
 
 async def _everything(client: Client) -> set[str]:
@@ -77,32 +81,38 @@ def _lists(shown: dict[str, set[str]]) -> Table:
     return table
 
 
-def _calls(answers: list[tuple[str, str, str, str]]) -> Table:
+def _calls(answers: list[tuple[str, str, str, str]], *, roomy: bool) -> Table:
     table = Table(title="What each identity called, and what came back", title_justify="left")
-    for column in ("who", "tool", "arguments", "answer"):
-        table.add_column(column, overflow="fold")
+    for column in ("who", "tool"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("arguments", overflow="fold", max_width=None if roomy else ARGUMENT_COLUMNS)
+    table.add_column("answer", overflow="fold")
     for row in answers:
         table.add_row(*row)
     return table
 
 
-def _audit(folder: Path) -> Table:
+def _audit(folder: Path, *, roomy: bool) -> Table:
+    """Where there is little room, rules and duties share a column, and the revision is left to the file."""
     table = Table(title=f"The audit log ({folder.name}/*.jsonl), the calls only", title_justify="left")
-    for column in ("record", "subject", "item", "outcome", "rules", "duties carried out", "decision", "revision"):
-        table.add_column(column, overflow="fold")
+    folded = ("rules", "duties carried out") if roomy else ("rules, duties",)
+    for column in ("record", "subject", "item", "outcome", *folded, "decision", *(["revision"] if roomy else [])):
+        table.add_column(column, no_wrap=column not in folded, overflow="fold")
     for record in _records(folder):
         if record["type"] not in {"intent", "outcome", "exchange"} or record.get("method") != "tools/call":
             continue
+        rules = " ".join([each["rule"] for each in record.get("denials", [])] or record.get("granted_by", []))
+        duties = " ".join(_duty(each) for each in record.get("duties", []))
         decisions = record.get("decisions", [])
+        revision = " ".join(dict.fromkeys(str(each.get("revision", ""))[:8] for each in decisions))
         table.add_row(
             record["type"],
             record["subject"]["id"].removesuffix("@example.com"),
             record.get("item", {}).get("public_name", ""),
             record.get("outcome", ""),
-            " ".join([each["rule"] for each in record.get("denials", [])] or record.get("granted_by", [])),
-            " ".join(_duty(each) for each in record.get("duties", [])),
-            " ".join(each["decision_id"][:8] for each in decisions),
-            " ".join(dict.fromkeys(str(each.get("revision", ""))[:8] for each in decisions)),
+            *((rules, duties) if roomy else (f"{rules} {duties}".strip(),)),
+            "\n".join(each["decision_id"][:8] for each in decisions),
+            *([revision] if roomy else []),
         )
     return table
 
