@@ -142,6 +142,18 @@ def test_new_rules_of_every_verb_are_right_but_for_what_they_say(tmp_path: Path)
     assert [each.findings for each in passed if each.check == "tests"] == [()]
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_test_of_a_new_rule_notices_each_of_its_conditions_dropped(tmp_path: Path, verb: Verb) -> None:
+    make(tmp_path)
+    begun = add(tmp_path, "servers/crm/begun", verb=verb, tool="customer")
+    for name, old in ((begun.rule, "whoever_may"), (begun.test, "say_who_may")):
+        (tmp_path / name).write_text((tmp_path / name).read_text().replace(old, "support"))
+    plan = Plan(without=NAMES - {"tests", "mutation"}, rule="servers/crm/begun")
+    rows = asyncio.run(examined(repository(tmp_path), find("opa"), None, plan=plan))
+    asked = {each.check: (each.state, each.findings) for each in rows if each.check in {"tests", "mutation"}}
+    assert asked == {"tests": ("ok", ()), "mutation": ("ok", ())}
+
+
 def test_a_new_rule_is_typed_by_its_tools_schema_where_there_is_one(tmp_path: Path) -> None:
     make(tmp_path)
     typed = add(tmp_path, "policies/mcp/servers/crm/one.rego", verb="deny", tool="customer")

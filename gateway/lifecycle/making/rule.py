@@ -149,7 +149,9 @@ def rule(new: New) -> str:
 def its_test(new: New) -> str:
     lines = [f"package {new.package}_test", "", "import data.mcp.asking_test as asking", f"import data.{new.package}", ""]
     lines += [f"_asked(groups) := {_question(new, 'groups', new.tool)}", ""]
-    lines += [f"_other := {_question(new, '[]', f'{new.tool}_not')}", ""]
+    # Asked by whom only the tool keeps from being meant: otherwise no test would notice that its name is dropped from the rule.
+    others = '["say_who_may"]' if new.verb == "allow" else "[]"
+    lines += [f"_other := {_question(new, others, f'{new.tool}_not')}", ""]
     lines += ["# Fails until the rule says who is meant: write the group here and there, and the arguments that matter."]
     return "\n".join([*lines, *_TESTS[new.verb]]).replace("RULE", new.name).replace("CODE", new.name) + "\n"
 
@@ -241,7 +243,13 @@ _CODES = '{finding.code | some finding in RULE.VERB} == {"CODE"}'
 _TESTS: dict[Verb, list[str]] = {
     "deny": _tests("deny", hit=_CODES.replace("VERB", "deny"), without="set()"),
     "withhold": _tests("withhold", hit=_CODES.replace("VERB", "withhold"), without="set()"),
-    "oblige": _tests("oblige", hit=_CODES.replace("VERB", "oblige"), without="set()"),
+    "oblige": [
+        *_tests("oblige", hit=_CODES.replace("VERB", "oblige"), without="set()"),
+        "",
+        "test_the_result_is_not_counted_once_more if {",
+        '\tRULE.oblige == set() with input as asking.answered(_asked([]), {"content": []})',
+        "}",
+    ],
     "hide": _tests("hide", hit="RULE.hide == {0}", without="set()"),
     "allow": _tests("allow", hit="RULE.allow == set()", without="{0}"),
 }
