@@ -6,7 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import typer
+from click import Command, Group
 
+from gateway.cli import app
+from gateway.lifecycle.making.texts import FILES
 from tools.binaries import find
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +36,31 @@ def test_every_test_that_a_page_names_exists(page: Path) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     links = [each.split("#")[0] for each in re.findall(r"\]\(([^)\s]+)\)", page.read_text())]
     assert [each for each in links if each and "://" not in each and not (page.parent / each).exists()] == []
+
+
+def _unknown_commands(text: str) -> list[str]:
+    """What stands after `mcp-gateway` where a command is meant, and is none."""
+    found = []
+    for named in re.findall(r"(?:`|\$ |bin/)mcp-gateway((?:[ \n]+[a-z-]+)+)", text):
+        command: Command = typer.main.get_command(app)
+        for word in named.split():
+            if not isinstance(command, Group) or word.startswith("-"):
+                break
+            if word not in command.commands:
+                found.append(" ".join(named.split()))
+                break
+            command = command.commands[word]
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    assert _unknown_commands(page.read_text()) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_command_that_a_new_repository_names_exists(name: str) -> None:
+    assert _unknown_commands(FILES[name]) == []
 
 
 def test_the_readmes_first_rule_passes_its_test_and_every_check(tmp_path: Path) -> None:

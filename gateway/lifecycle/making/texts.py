@@ -168,7 +168,7 @@ What a newer gateway brings: `mcp-gateway policy init NEW`, `git diff --no-index
 
 A gateway enforces this folder with `policy: {folder: policies, schemas: schemas, capabilities: capabilities.json}` in its
 settings; an edit is in force within a second. In production that is a checkout of main, or a signed bundle
-(`mcp-gateway policy bundle`), never the folder in which somebody edits.
+(`mcp-gateway policy build`), never the folder in which somebody edits.
 """
 
 FILES = {
