@@ -33,6 +33,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # paragraphs of help fit the terminal
     help="""One MCP endpoint in front of many MCP servers; every list, call, read and get is a Rego decision.
 
     Example: mcp-gateway serve --settings gateway.yaml
