@@ -72,6 +72,7 @@ def new_command(  # noqa: PLR0913, PLR0917 — an argument for each option
     A tool that its backend does not have, as far as facts and schemas know, is refused with the one that may be meant.
 
     Example: mcp-gateway policy new servers/crm/address_changes --tool update_customer
+
     Example: mcp-gateway policy new --from library:sql_read_only our-policies
     """
     if listing:
@@ -165,6 +166,7 @@ def check_command(  # noqa: PLR0913, PLR0917 — an argument for each option
     GitHub runs it, findings are shown on their lines. With --facts, everything is done as if these lay in mcp/facts.
 
     Example: mcp-gateway policy check . --format github
+
     Example: mcp-gateway policy check . --rule org/destructive
     """
     left_out = frozenset([*(without or ()), *(["mutation"] if no_mutation else [])])

@@ -186,6 +186,8 @@ def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the comman
     catalog export` wrote, with --settings what the backends offer now: with what is new and changed. With --against only changes;
     the other set has its own facts, or where it brings none those of --facts too.
 
+    Exit code 0: told; 1: there is what --fail-on names; 2: it cannot be told.
+
     Example: mcp-gateway policy access --personas personas.yaml --against ../live --format markdown
     """
     wanted = {each.strip() for each in fail_on.split(",") if each.strip()}

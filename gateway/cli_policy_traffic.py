@@ -52,6 +52,8 @@ def replay_command(
     rules that are the same in both sets keep what they said of the real values; it has its own facts, or where it brings none
     those of --facts too.
 
+    Exit code 0: done; 1: there is what --fail-on names; 2: it cannot be told.
+
     Example: mcp-gateway policy replay --audit audit --policies . --against ../live --fail-on newly-allowed,newly-denied
     """
     wanted = {each.strip() for each in fail_on.split(",") if each.strip()}
