@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +29,7 @@ from gateway.lifecycle.explain import question, showing
 from gateway.lifecycle.explain.answer import Explanation, explained
 from gateway.lifecycle.explain.question import Hypothesis, Recorded, Unanswerable
 from gateway.lifecycle.recorded import NoAudit
-from gateway.lifecycle.repository import base_source, policy_source
+from gateway.lifecycle.repository import POLICIES, base_source, policy_source
 from gateway.model import ItemType, JsonObject, Resource
 from gateway.settings.load import SettingsError, load
 
@@ -88,7 +89,7 @@ def explain_command(  # noqa: PLR0913, PLR0917  # each is an option of the comma
             groups, scopes = tuple(group or ()), tuple(scope or ())
             call = _arguments(arguments)
             asked = _Asked(thought_of=Hypothesis(type, name, user, issuer, groups, scopes, agent, call, surface))
-        outcome = uvloop.run(_explained(required_opa(), policy_source(policies, schemas, facts), asked, as_json=as_json))
+        outcome = uvloop.run(_explained(required_opa(), policy_source(_whole(policies), schemas, facts), asked, as_json=as_json))
     except (Unanswerable, NoAudit, OpaUnusable, Undecided) as error:
         raise failed(str(error)) from error
     except PolicyRejected as error:
@@ -148,6 +149,14 @@ def _arguments(text: str) -> JsonObject:
     return told
 
 
+def _whole(folder: Path) -> Path:
+    """A policy set's folder, as somebody named it. Its `mcp` alone would be read as a set without rules and facts."""
+    inner = folder.resolve()
+    if inner.name == "mcp" and inner.is_dir() and not any((inner / name).is_dir() for name in ("mcp", POLICIES)):
+        raise failed(f"{folder}: the policy set is the folder above: name {os.path.normpath(folder / '..')}")
+    return folder
+
+
 def rejected(error: PolicyRejected) -> str:
     return "\n".join(f"{each.file}:{each.line}: {each.message}" for each in error.findings)
 
@@ -190,9 +199,7 @@ def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the comman
 
     Example: mcp-gateway policy access --personas personas.yaml --against ../live --format markdown
     """
-    wanted = {each.strip() for each in fail_on.split(",") if each.strip()}
-    if unknown := sorted(wanted - set(KINDS)):
-        raise failed(f"--fail-on {unknown[0]}: there is no such change; there are {', '.join(KINDS)}")
+    wanted = _failing(fail_on, other)
     shape: Format = "json" if as_json else format
     if shape == "html" and other is not None:
         raise failed("--against has no page; use --format markdown, csv or json, or leave --format out")
@@ -200,8 +207,10 @@ def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the comman
         whom = personas.read(people)
         opa = required_opa()
         known = _catalog(settings, definitions, tuple(backend or ()))
-        sets = [policy_source(policies, schemas, facts)] + ([base_source(other, schemas, facts)] if other is not None else [])
-        places = [_Place(each, definitions, frozenset(backend or ()), known) for each in sets]
+        mine = _Place(policy_source(_whole(policies), schemas, facts), definitions, frozenset(backend or ()), known)
+        places = [mine]
+        if other is not None:
+            places.append(replace(mine, source=base_source(_whole(other), schemas, facts), base=True))
         found = uvloop.run(_tables(opa, whom, places))
     except (BadPersonas, CatalogFailed, OpaUnusable, SettingsError, Undecided) as error:
         raise failed(str(error)) from error
@@ -217,6 +226,16 @@ def access_command(  # noqa: PLR0913, PLR0917  # each is an option of the comman
         raise typer.Exit(1)
 
 
+def _failing(fail_on: str, other: Path | None) -> set[str]:
+    """The changes that make the exit code 1."""
+    wanted = {each.strip() for each in fail_on.split(",") if each.strip()}
+    if unknown := sorted(wanted - set(KINDS)):
+        raise failed(f"--fail-on {unknown[0]}: there is no such change; there are {', '.join(KINDS)}")
+    if wanted and other is None:
+        raise failed("--fail-on needs --against: the policy set that this one is compared with")
+    return wanted
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where a policy set and its catalog are."""
@@ -225,6 +244,7 @@ class _Place:
     definitions: Path | None
     backends: frozenset[str]
     known: tuple[Resource, ...] | None  # None: the catalog is what the facts know
+    base: bool = False  # what another is compared with: one of several backends may be new
 
 
 def _catalog(settings: Path | None, folder: Path | None, backends: tuple[str, ...]) -> tuple[Resource, ...] | None:
@@ -256,14 +276,23 @@ async def _table(opa: str, whom: tuple[Persona, ...], place: _Place, now_ns: int
         items = place.known
         if items is None:
             defined = catalogs.definitions(policy.copy.policies, folder)
-            items = catalogs.items(await policy.value("mcp/facts"), defined, place.backends)
-        if not items and place.known is not None:
-            raise CatalogFailed("the catalog has no item of those backends")
+            items = _of_place(place, catalogs.items(await policy.value("mcp/facts"), defined))
         if not items:
-            where = place.source.facts or place.source.folder
-            unknown = "the facts know no item; `mcp-gateway catalog pin` writes them, --facts names those that lie apart"
-            raise CatalogFailed(f"{where}: {unknown}")
+            raise CatalogFailed("the catalog has no item of those backends")
         return await table(policy, whom, items, Moment(now_ns, printing.progress))
+
+
+def _of_place(place: _Place, known: tuple[Resource, ...]) -> tuple[Resource, ...]:
+    """Those that were asked for of what the facts know: some. Raises `CatalogFailed`."""
+    where = place.source.facts or place.source.folder
+    if not known:
+        unknown = "the facts know no item; `mcp-gateway catalog pin` writes them, --facts names those that lie apart"
+        raise CatalogFailed(f"{where}: {unknown}")
+    items = tuple(each for each in known if not place.backends or each.backend in place.backends)
+    missing = catalogs.without_items(place.backends, {each.backend for each in known if each.backend is not None})
+    if missing and not (items and place.base):
+        raise CatalogFailed(f"{where}: {missing}")
+    return items
 
 
 def _told(told: Table, shape: Format) -> str | None:

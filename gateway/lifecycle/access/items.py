@@ -2,7 +2,7 @@
 what the backends offer, now or as `catalog export` wrote it, with what is new and changed in it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,16 +18,22 @@ from gateway.model import ItemType, Json, JsonObject, Resource
 NO_BACKENDS = frozenset({"canary"})  # of the canaries' own rules: no such backend exists
 
 
-def items(facts: Json, definitions: Mapping[Key, JsonObject], backends: frozenset[str] = frozenset()) -> tuple[Resource, ...]:
-    """Every item that the facts name, by backend, type and name. `backends`: only theirs; empty: all."""
+def items(facts: Json, definitions: Mapping[Key, JsonObject]) -> tuple[Resource, ...]:
+    """Every item that the facts name, by backend, type and name."""
     keys = []
     known = _inner(facts, "items")
     for backend, types in known.items():
-        if backend in NO_BACKENDS or (backends and backend not in backends):
+        if backend in NO_BACKENDS:
             continue
         for type in TYPES:
             keys += [(Key(backend, type, name), said) for name, said in _inner(types, type).items()]
     return tuple(_resource(key, said, definitions.get(key)) for key, said in sorted(keys, key=lambda pair: pair[0]))
+
+
+def without_items(wanted: Collection[str], there: Collection[str]) -> str:
+    """That a backend somebody named has none, and which have; "": all that are named have some."""
+    missing = sorted(set(wanted) - set(there))
+    return f"no items of a backend {missing[0]}; there are {', '.join(sorted(set(there)))}" if missing and there else ""
 
 
 class _Item(msgspec.Struct):
@@ -53,6 +59,8 @@ def exported(folder: Path, backends: frozenset[str] = frozenset()) -> tuple[Reso
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CatalogFailed(f"{folder / MARK}: {error}") from error
     pins = {Key(one.backend, one.type, one.name): one.fingerprint for one in listed}
+    if missing := without_items(backends, {key.backend for key in pins}):
+        raise CatalogFailed(f"{folder / MARK}: {missing}")
     places = reviewed.paths(pins)
     wanted = sorted(key for key in pins if not backends or key.backend in backends)
     return tuple(

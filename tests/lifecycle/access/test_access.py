@@ -199,6 +199,21 @@ def test_a_change_that_does_not_exist_cannot_be_failed_on(personas: Path) -> Non
     assert "there is no such change" in run(personas, "--fail-on", "everything", code=2)
 
 
+def test_a_change_is_not_failed_on_where_nothing_is_compared(personas: Path) -> None:
+    told = run(personas, "--fail-on", "wider", code=2)
+    assert told == "--fail-on needs --against: the policy set that this one is compared with\n"
+
+
+def test_a_backend_that_has_no_items_is_told_with_those_that_have(personas: Path) -> None:
+    for named in (["--backend", "tickts"], ["--backend", "crm", "--backend", "tickts"]):
+        assert run(personas, *named, code=2) == f"{ROOT}/policies: no items of a backend tickts; there are crm, deploy\n"
+
+
+def test_the_folder_of_the_rules_alone_is_no_policy_set_and_the_one_above_is_named(personas: Path) -> None:
+    said = f"{ROOT}/policies/mcp: the policy set is the folder above: name {ROOT}/policies\n"
+    assert run(personas, code=2, policies=ROOT / "policies/mcp") == said
+
+
 def test_a_rule_of_the_library_that_counts_what_is_left_over_has_words(tmp_path: Path) -> None:
     made = tmp_path / "ours"
     for command in (["init", str(made)], ["new", "--from", "library:unknown_arguments", str(made)]):

@@ -60,7 +60,9 @@ def test_an_export_is_a_catalog_and_its_backends_are_not_asked(tmp_path: Path) -
         settings(tmp_path, {"crm": url})
         assert ran(tmp_path, "export", "--into", str(tmp_path / "offered")).returncode == 0
     assert access(tmp_path, "--catalog", str(tmp_path / "offered")) == EXPECTED
-    assert "has no item" in access(tmp_path, "--catalog", str(tmp_path / "offered"), "--backend", "other", code=2)
+    assert "no items of a backend other; there are crm" in access(
+        tmp_path, "--catalog", str(tmp_path / "offered"), "--backend", "other", code=2
+    )
     edited = tmp_path / "offered/catalog/crm/tool/new.json"
     edited.write_text(edited.read_text().replace("of the tests", "of somebody"))
     assert "is not what items.json lists" in access(tmp_path, "--catalog", str(tmp_path / "offered"), code=2)
