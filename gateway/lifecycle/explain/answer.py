@@ -1,7 +1,7 @@
 """One decision taken apart: what every rule said, where it stands, and what it came to."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -15,7 +15,7 @@ from gateway.lifecycle.conditions.rules import FACTS, Body, Package
 from gateway.lifecycle.conditions.standing import backend_of, standing
 from gateway.lifecycle.conditions.words import words
 from gateway.lifecycle.explain.nearby import Change, changes, phase
-from gateway.lifecycle.explain.silent import ungranted
+from gateway.lifecycle.explain.silent import granted_to_nobody, ungranted
 from gateway.model import Decision, Denial, Json, JsonObject
 from gateway.policy import decision, wording
 from gateway.policy.ruling import Permitted, Refused, StepUp, Unseen, ruling
@@ -23,6 +23,7 @@ from gateway.shipped import SHIPPED
 
 Outcome = Literal["allowed", "denied", "hidden", "undecided", "listed"]
 Verb = Literal["granted", "hid", "refused", "withheld", "obliged", "waived", "observed", "silent"]
+WOULD = {"allow": "would grant", "hide": "would hide", "oblige": "would owe"}  # of a rule that observes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Explanation:
     changes: tuple[Change, ...]  # what would have made it allowed
     as_long_as: str | None  # of an allowed one: the condition on its arguments, time and approvals
     notes: tuple[str, ...]
+    hopeless: bool = False  # it is hidden, and no rule grants it to anybody
 
     def members(self) -> JsonObject:
         told: JsonObject = {
@@ -63,6 +65,8 @@ class Explanation:
             "notes": list[Json](self.notes),
             "input": self.question,
         }
+        if self.hopeless:
+            told["granted_to_nobody"] = True
         return told if self.as_long_as is None else {**told, "allowed_when": self.as_long_as}
 
 
@@ -88,7 +92,15 @@ async def explained(policy: Opened, given: JsonObject) -> Explanation:
         notes += unknown
     elif phase(given) == "request" and outcome == "allowed":
         as_long_as = await _condition(policy, given)
-    return Explanation(outcome, given, policy.revision, spoken, near, as_long_as, notes)
+    hopeless = outcome == "hidden" and not (said.granted_by or near) and await _hopeless(policy, given)
+    return Explanation(outcome, given, policy.revision, spoken, near, as_long_as, notes, hopeless)
+
+
+async def _hopeless(policy: Opened, given: JsonObject) -> bool:
+    try:
+        return await granted_to_nobody(policy, given)
+    except OtherWords:
+        return False
 
 
 async def _near(policy: Opened, given: JsonObject, *, blocked: bool) -> tuple[tuple[Change, ...], tuple[str, ...]]:
@@ -201,13 +213,25 @@ def _spoken(said: Decision, where: Places) -> Iterator[Said]:
         rule, code = str(waived.get("rule", "")), str(waived.get("code", ""))
         yield _placed("waived", "deny", rule, where, code=code, text=wording.message(_denial(waived)))
     for rule, verbs in said.observed.items():
-        named = [name for name in verbs if isinstance(name, str)] if isinstance(verbs, dict) else []
-        for name in named:
-            yield _placed("observed", name, rule, where, text=f"would have said {name}")
+        for name, told in verbs.items() if isinstance(verbs, dict) else ():
+            yield from _observed(rule, name, told, where)
     for duty in said.obligations:
         body = where.body(duty.rule, "oblige", duty.code)
         text = f"{duty.type}: {body.title}" if body is not None and body.title else duty.type
         yield _placed("obliged", "oblige", duty.rule, where, code=duty.code, text=text)
+
+
+def _observed(rule: str, verb: str, told: Json, where: Places) -> Iterator[Said]:
+    """A refusal in its own words; a grant, a hiding or a duty by the rule's title."""
+    for each in told if verb not in WOULD and isinstance(told, list) else ():
+        if isinstance(each, dict):
+            scopes = each.get("scopes")
+            held = [scope for scope in scopes if isinstance(scope, str)] if isinstance(scopes, list) else []
+            code, text = str(each.get("code", "")), wording.message(_denial(each))
+            yield _placed("observed", verb, rule, where, code=code, text=text, scopes=held)
+    if verb in WOULD:
+        said = _placed("observed", verb, rule, where)
+        yield replace(said, text=f"{WOULD[verb]}: {said.text}")
 
 
 def _placed(

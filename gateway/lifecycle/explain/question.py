@@ -1,5 +1,6 @@
 """What is to be explained: a question made of what a user says, one from a file, or one that the audit holds."""
 
+import difflib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.catalog.names import split_name, split_uri
+from gateway.lifecycle.access.items import items
 from gateway.lifecycle.recorded import Reading, records
 from gateway.model import Caller, ClientInfo, Identity, ItemType, Json, JsonObject, Resource, Subject
 from gateway.policy import document
@@ -20,6 +22,7 @@ METHODS: dict[ItemType, str] = {
     "resource_template": "resources/read",
 }
 SOON_LINES = 20_000  # after a decision's own line: a shadow answers within seconds
+ALIKE = 0.8  # of difflib's ratio: ids of one backend begin alike, and are not meant for that
 ISSUER = "urn:mcp-gateway:explained"  # where nobody says who vouches for the subject
 
 
@@ -145,11 +148,13 @@ def _resource(asked: Hypothesis, facts: Json) -> tuple[Resource, tuple[str, ...]
         raise Unanswerable(f"{asked.name}: no name of an item: a tool is named crm__search, a resource gw-crm+crm://price-list")
     backend, name = place
     pinned = _at(facts, "items", backend, asked.type, name)
+    meant = difflib.get_close_matches(asked.name, _known(asked.type, facts), n=1, cutoff=ALIKE) if pinned is None else []
     fingerprint = pinned.get("fingerprint") if isinstance(pinned, dict) else None
     notes: tuple[str, ...] = ()
     if not isinstance(fingerprint, str):
         fingerprint = None
         notes = (f"the facts hold no reviewed definition of {asked.name}: it is asked about without a fingerprint",)
+        notes += tuple(f"did you mean {id}?" for id in meant)
     by_uri = asked.type == "resource"
     return (
         Resource(
@@ -165,6 +170,11 @@ def _resource(asked: Hypothesis, facts: Json) -> tuple[Resource, tuple[str, ...]
         ),
         notes,
     )
+
+
+def _known(type: ItemType, facts: Json) -> list[str]:
+    """The ids of the items that the facts know."""
+    return [each.public_name for each in items(facts, {}) if each.type == type]
 
 
 def _at(whole: Json, *path: str) -> Json:

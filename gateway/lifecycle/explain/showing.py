@@ -42,7 +42,9 @@ def lines(told: Explanation, folder: str) -> list[str]:
     for at, change in enumerate(told.changes):
         tried = "" if change.tried else "  (not tried)" if change.tried is None else "  (asked: not allowed)"
         shown.append(_line(f"{done} with" if at == 0 else f"{'or with':>{len(done) + 5}}", change.words + tried))
-    if told.outcome in ("denied", "hidden") and not told.changes:
+    if told.hopeless:
+        shown.append(_line("no way in", "nothing in the request would help: no rule of this set grants it to anybody"))
+    elif told.outcome in ("denied", "hidden") and not told.changes:
         shown.append(
             _line(f"{done} with", f"unknown: OPA names nothing in the {'result' if result else 'request'} that would change it")
         )
@@ -123,7 +125,7 @@ def headline(given: JsonObject) -> str:
 
 def _said(label: str, said: Sequence[Said], folder: str) -> Iterator[str]:
     for at, each in enumerate(said[:MAX_OF_A_KIND]):
-        code = f" [{each.code}]" if each.code else ""
+        code = (f" [{each.code}]" if each.code else "") + (" (observes only)" if each.verb == "observed" else "")
         yield _line(label if at == 0 else "", f"{each.text}{code}")
         yield _line("", f"  {folder}/{each.file}:{each.line}" if each.file else f"  {each.rule}")
     if len(said) > MAX_OF_A_KIND:

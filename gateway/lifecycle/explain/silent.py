@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.lifecycle.conditions.formula import FALSE, Formula, both, either
-from gateway.lifecycle.conditions.opened import Opened
+from gateway.lifecycle.conditions.opened import LIBRARY, Opened
 from gateway.lifecycle.conditions.rules import Package
 from gateway.lifecycle.conditions.standing import backend_of, observing, organisation_grants, ways
 from gateway.lifecycle.conditions.words import words
@@ -35,6 +35,17 @@ async def ungranted(policy: Opened, given: JsonObject) -> tuple[Ungranted, ...]:
         if rule not in silent and (counted or not rule.startswith("org/")):
             left.setdefault(rule, []).append(way.condition)
     return tuple(_told(policy, given, left))
+
+
+async def granted_to_nobody(policy: Opened, given: JsonObject) -> bool:
+    """Whether it is known that no rule, observing or not, grants this item to anybody at any time. Raises `Undecided`."""
+    backend = backend_of(given)
+    if backend is None or any(way.condition != FALSE for _, way in await ways(policy, given, WHO, backend, "allow")):
+        return False
+    # A request that somebody thinks of has none of what a definition says of itself, and that may be what a grant asks.
+    named = {package.file for package in policy.rules.about(backend, "allow")}
+    texts = policy.copy.texts.items()
+    return not any(b"annotations" in text for name, text in texts if name in named or name.startswith(LIBRARY))
 
 
 def _told(policy: Opened, given: JsonObject, left: dict[str, list[Formula]]) -> Iterator[Ungranted]:

@@ -153,6 +153,36 @@ def test_an_item_that_nobody_reviewed_is_asked_about_without_a_fingerprint() -> 
     assert told["assumed"] == ["the facts hold no reviewed definition of crm__new: it is asked about without a fingerprint"]
 
 
+def test_an_item_that_no_rule_grants_to_anybody_has_no_way_in() -> None:
+    told = explain("--group", "analysts", "--tool", "crm__new", code=1)
+    assert (told["granted_to_nobody"], told["would_be_allowed"]) == (True, [])
+    lines = run("--policies", str(ROOT), "--group", "analysts", "--tool", "crm__new", code=1).splitlines()
+    assert "  no way in    nothing in the request would help: no rule of this set grants it to anybody" in lines
+
+
+def test_an_item_that_a_rule_grants_to_somebody_else_is_not_said_to_be_granted_to_nobody(tmp_path: Path) -> None:
+    for name in ("policies", "schemas"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    asked = ("--group", "visitors", "--tool", "crm__new")
+    rule = tmp_path / "policies/mcp/servers/crm/more.rego"
+    head = "package mcp.servers.crm.more\n\nallow contains position if {\n\tsome position, resource in input.resources\n"
+    for body, nobody in (
+        ('resource.name == "other"', True),
+        ('resource.name == "new"\n\tinput.subject.claims.level > 3', False),
+        ("resource.annotations.readOnlyHint", False),
+    ):
+        rule.write_text(f"{head}\t{body}\n}}\n")
+        assert explain(*asked, code=1, policies=tmp_path).get("granted_to_nobody", False) == nobody
+
+
+def test_a_name_that_the_facts_do_not_know_is_told_with_one_that_is_alike() -> None:
+    told = explain("--group", "crm_admins", "--tool", "crm__delete_custmer", code=1)
+    assert told["assumed"] == [
+        "the facts hold no reviewed definition of crm__delete_custmer: it is asked about without a fingerprint",
+        "did you mean crm__delete_customer?",
+    ]
+
+
 def test_rules_that_observe_and_waivers_are_told_and_have_no_effect(tmp_path: Path) -> None:
     facts = """
 version: 1
@@ -170,7 +200,13 @@ waivers:
     asked = ("--as", "ada", "--issuer", "i", "--group", "engineers", "--tool", "deploy__deploy")
     told = explain(*asked, code=0, policies=tmp_path)
     assert spoke(told, "waived") == [("servers/deploy/production", "release_team_only")]
-    assert spoke(told, "observed") == [("servers/deploy/scopes", "")]
+    (observed,) = [each for each in told["said"] if each["verb"] == "observed"]
+    assert (observed["rule"], observed["code"], observed["text"], observed["scopes"]) == (
+        *("servers/deploy/scopes", "scope_missing", "deploying needs a token with the scope deploy:write"),
+        ["deploy:write"],
+    )
+    lines = run("--policies", str(tmp_path), *asked, code=0).splitlines()
+    assert "  observes     deploying needs a token with the scope deploy:write [scope_missing] (observes only)" in lines
     assert told["outcome"] == "allowed"
     until = "the time is before 2100-01-01 00:00 UTC"
     assert told["allowed_when"] == f'arguments.environment is one of "staging", "test" or {until}'
