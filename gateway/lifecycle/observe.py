@@ -118,7 +118,8 @@ def summary(found: Report, read: Reading, rule: str | None) -> Iterator[str]:
     elif rule is None:
         yield f"no rule that observes would have done anything in {found.exchanges:,} exchanges"
     else:
-        yield f"{rule} would have done nothing in {found.exchanges:,} exchanges, or does not observe: that needs"
+        yield f"{rule} would have done nothing in {found.exchanges:,} exchanges"
+        yield "if there is such a rule, and it does not observe yet, that needs"  # the audit knows no rule that never spoke
         yield f"  rules: {{{rule}: {{enforcement: observe}}}}"
     if found.unreadable:
         yield f"{found.unreadable:,} exchanges whose observations were too large for the audit are not counted"

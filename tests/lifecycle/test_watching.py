@@ -162,7 +162,11 @@ def test_observe_tells_of_one_rule_and_for_a_machine(tmp_path: Path) -> None:
 def test_a_rule_that_would_have_done_nothing_is_told_as_such(tmp_path: Path) -> None:
     status, shown = asked("observe", "--audit", str(audit(tmp_path / "audit", *OBSERVED)), "org/silent")
     assert status == 0
-    assert "org/silent would have done nothing in 5 exchanges, or does not observe" in shown
+    assert shown.splitlines()[:3] == [
+        "org/silent would have done nothing in 5 exchanges",
+        "if there is such a rule, and it does not observe yet, that needs",
+        "  rules: {org/silent: {enforcement: observe}}",
+    ]
 
 
 VALUES = st.recursive(
