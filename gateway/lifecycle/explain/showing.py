@@ -12,6 +12,7 @@ from gateway.model import Json, JsonObject
 from gateway.policy.bundle import same_contents
 
 MAX_OF_A_KIND = 4
+INDENT = 15  # of what stands beside a label
 LINE = 84  # characters beside the label: a hundred in all
 LABELS = {
     "refused": "refused",
@@ -51,7 +52,7 @@ def lines(told: Explanation, folder: str) -> list[str]:
     if told.outcome in ("allowed", "listed"):  # elsewhere nothing is owed but the record
         shown += _duties([each for each in told.said if each.verb == "obliged"])
     shown.append(_line("policy", told.revision))
-    return [plain(line) for line in shown]
+    return _folded(shown)
 
 
 def recorded_lines(told: Recorded, rules: Rules, folder: str, revision: str, *, again: Explanation | None = None) -> list[str]:
@@ -71,7 +72,12 @@ def recorded_lines(told: Recorded, rules: Rules, folder: str, revision: str, *, 
         shown.append(_line("missing", f"the question: recorded at level {level}; `audit.record: replay` keeps what it takes"))
     if told.stand_ins:
         shown.append(_line("note", f"not as it was sent, for it was secret: {', '.join(told.stand_ins)}"))
-    return [plain(line) for line in shown]
+    return _folded(shown)
+
+
+def note(text: str) -> list[str]:
+    """What was assumed, or is missing."""
+    return _folded([_line("note", text)])
 
 
 def _shadowed(record: JsonObject) -> Iterator[str]:
@@ -139,8 +145,20 @@ def _duties(said: Sequence[Said]) -> Iterator[str]:
         key = (each.text.split(":", 1)[0], each.rule)
         counted[key] = counted.get(key, 0) + 1
     told = [f"{type}{f' {count} times' if count > 1 else ''} ({rule})" for (type, rule), count in counted.items()]
-    for at, line in enumerate(textwrap.wrap(", ".join(told), LINE, break_long_words=False, break_on_hyphens=False)):
-        yield _line("duties" if at == 0 else "", line)
+    if told:
+        yield _line("duties", ", ".join(told))
+
+
+def _folded(shown: Sequence[str]) -> list[str]:
+    """Long lines go on below what stands beside their label; a file and its line, which is further in, is never broken."""
+    folded: list[str] = []
+    for line in map(plain, shown):
+        if line.startswith(" " * (INDENT + 1)) or len(line) <= INDENT + LINE:
+            folded.append(line)
+        else:
+            below = " " * INDENT
+            folded += textwrap.wrap(line, INDENT + LINE, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
+    return folded
 
 
 def _line(label: str, text: str) -> str:

@@ -286,3 +286,17 @@ def test_what_cannot_be_explained_is_told_with_exit_code_2(arguments: tuple[str,
     if "--policies" not in places:
         places += ["--policies", str(ROOT)]
     assert said in run(*places, code=2)
+
+
+def test_a_long_refusal_goes_on_below_itself_and_a_place_is_never_broken() -> None:
+    said = CliRunner().invoke(
+        app, ["policy", "explain", "-g", "analysts", "--tool", "crm__delete_customer"], env={"OPA": find("opa")}
+    )
+    lines = said.stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("  also refused"))
+    assert lines[at : at + 3] == [
+        '  also refused "crm__delete_customer" may destroy data or is unlabelled, and you are in none of the',
+        "               groups that may call such tools [destructive_tool]",
+        "                 policies/mcp/org/destructive.rego:20",
+    ]
+    assert [line for line in lines if len(line) > 100] == []
