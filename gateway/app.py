@@ -16,6 +16,7 @@ from gateway.adapters.credentials.assertion import Signer
 from gateway.adapters.key_file import KeyChange
 from gateway.adapters.limits import MemoryLimiter
 from gateway.adapters.metrics import Metrics, Words
+from gateway.adapters.opa.findings import on_a_line
 from gateway.adapters.opa.rollout_figures import RolloutFigures
 from gateway.adapters.opa.shadow import Shadowed
 from gateway.adapters.opa.status import PolicyEvent
@@ -195,7 +196,7 @@ class Gateway:
             last = f"{' and '.join(policy.fallback)} accepted before decide, since the newest is refused"
             checks.append(Check("policy-fallback", True, last, note=True))
         if policy.rejection is not None:
-            findings = "; ".join(f"{each.file}:{each.line}: {each.message}" for each in policy.rejection.findings)
+            findings = on_a_line(policy.rejection.findings)
             checks.append(Check("policy-edit", True, f"the newest edit is not in force: {findings}", note=True))
         for name, feed in self._feeds.items():
             if problem := feed.status().problem:
@@ -239,7 +240,7 @@ class Gateway:
         if event.kind == "restarted":
             state.opa_restarted()
             return
-        findings = [f"{each.file}:{each.line}: {each.message}" for each in event.findings]
+        findings = [str(each) for each in event.findings]
         detail: JsonObject = {"findings": [*findings]} if findings else {"took_ms": round(event.took_s * 1e3, 1)}
         told = {"signed_by": event.signed_by, "facts": event.facts, "facts_signed_by": event.facts_signed_by}
         detail |= {name: value for name, value in told.items() if value is not None}
@@ -259,7 +260,7 @@ class Gateway:
         self._record(Changed("policy", accepted, before=event.previous, after=event.revision, detail=detail))
 
     def _shadow_told(self, event: PolicyEvent) -> None:
-        findings: JsonObject = {"findings": [f"{each.file}:{each.line}: {each.message}" for each in event.findings]}
+        findings: JsonObject = {"findings": [str(each) for each in event.findings]}
         if event.kind != "restarted":
             accepted = event.kind == "enforced"
             detail = {} if accepted else findings

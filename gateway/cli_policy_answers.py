@@ -121,7 +121,7 @@ def _show(policy: Opened, told: Explanation | None, before: Recorded | None, not
     if told is not None:
         typer.echo("\n".join(showing.lines(told, folder)))
     for note in notes:
-        typer.echo(f"  note         {note}")
+        typer.echo("\n".join(showing.note(note)))
 
 
 async def _question(policy: Opened, asked: _Asked) -> tuple[JsonObject | None, tuple[str, ...]]:
@@ -158,7 +158,7 @@ def _whole(folder: Path) -> Path:
 
 
 def rejected(error: PolicyRejected) -> str:
-    return "\n".join(f"{each.file}:{each.line}: {each.message}" for each in error.findings)
+    return "\n".join(str(each) for each in error.findings)
 
 
 Format = Literal["table", "csv", "markdown", "html", "json"]
@@ -316,7 +316,8 @@ def _told(told: Table, shape: Format) -> str | None:
 
 def _changed(found: list[Table], changes: tuple[Difference, ...], shape: Format) -> str | None:
     after, before = found
-    last = f"{len(changes)} answers change from policy {before.revision} to {after.revision}"
+    many = "1 answer changes" if len(changes) == 1 else f"{len(changes)} answers change"
+    last = f"{many} from policy {before.revision} to {after.revision}"
     shown = against.rows(changes)
     match shape:
         case "json":

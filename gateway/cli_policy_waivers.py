@@ -45,7 +45,7 @@ def waivers_command(
         source = replace(policy_source(policies), facts=facts)
         found = waivers(reviewed(source), _records(audit, read), time.time_ns())
     except PolicyRejected as rejected:
-        raise failed("\n".join(f"{each.file}:{each.line}: {each.message}" for each in rejected.findings)) from rejected
+        raise failed(str(rejected)) from rejected
     except NoAudit as error:
         raise failed(str(error)) from error
     if as_json:

@@ -87,7 +87,7 @@ class Answers(BaseHTTPRequestHandler):
 
 def _told(error: PolicyRejected | OSError) -> str:
     if isinstance(error, PolicyRejected):
-        return "; ".join(f"{each.file}:{each.line}: {each.message}" for each in error.findings)
+        return "; ".join(str(each) for each in error.findings)
     return str(error)
 
 

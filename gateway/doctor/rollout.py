@@ -72,7 +72,7 @@ async def candidate(settings: Settings, shadow: Shadow) -> Sequence[Finding]:
     try:
         revision = await decider.load()
     except PolicyRejected as rejected:
-        return [Finding("shadow", "warn", f"{each.file}:{each.line}: {each.message}", advice) for each in rejected.findings]
+        return [Finding("shadow", "warn", str(each), advice) for each in rejected.findings]
     except OpaUnusable as error:
         return (Finding("shadow", "warn", str(error), advice),)
     finally:

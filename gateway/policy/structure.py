@@ -40,8 +40,12 @@ class Finding:
     """One thing that is wrong, where, and what to do about it. Lines begin at 1."""
 
     file: str
-    line: int
+    line: int  # 0: it is about the whole file
     message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.message}" if place else self.message
 
 
 def check(

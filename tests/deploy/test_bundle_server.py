@@ -73,7 +73,7 @@ def test_policies_that_opa_would_misread_are_not_served_and_the_file_is_named(tm
     (policies / "mcp/facts/more.yaml").write_text("version: 1\n")
     with serving(policies) as url:
         status, tag, told = answered(url + "/bundle.tar.gz")
-    wanted = b"mcp/facts/more.yaml:0: OPA would leave this file out: data files are named data.json or data.yaml\n"
+    wanted = b"mcp/facts/more.yaml: OPA would leave this file out: data files are named data.json or data.yaml\n"
     assert (status, tag, told) == (500, None, wanted)
 
 

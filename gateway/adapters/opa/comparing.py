@@ -172,7 +172,7 @@ class Comparer:
             revision=status.revision,
             ready=status.ready,
             problem=status.problem,
-            findings=None if refused is None else [f"{each.file}:{each.line}: {each.message}" for each in refused.findings],
+            findings=None if refused is None else [str(each) for each in refused.findings],
             pid=self._candidate.pid,
             taken=self._taken,
             taken_bytes=self._taken_bytes,

@@ -284,7 +284,7 @@ class PolicySetDecider:
         self._rejection = Rejection(time.time(), findings)
         kept = f"revision {self.revision} stays in force" if self.revision else "none is in force"
         for found in findings:
-            log.error("%s refused, %s: %s:%d: %s", self._role, kept, found.file, found.line, found.message)
+            log.error("%s refused, %s: %s", self._role, kept, found)
         self._tell("rejected", self.revision, findings=findings)
 
     def _restarted(self, why: str) -> None:

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 from gateway.adapters.opa import comparing
 from gateway.adapters.opa.command import scrubbed
 from gateway.adapters.opa.comparing import MAX_LINE_BYTES, SIZES, Plan, State, Told
+from gateway.adapters.opa.findings import on_a_line
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.adapters.operations import Check
 from gateway.adapters.tasks import Tasks
@@ -170,7 +171,7 @@ class Shadow(Collector):
         if self._running is not None and self._running.done():
             return Check("policy-shadow", True, "nothing is compared: an internal error, see the log", note=True)
         if state.findings is not None:
-            return Check("policy-shadow", True, f"the newest candidate is not compared: {'; '.join(state.findings)}", note=True)
+            return Check("policy-shadow", True, f"the newest candidate is not compared: {on_a_line(state.findings)}", note=True)
         if not state.ready:
             return Check("policy-shadow", True, state.problem or "its canaries are answered wrong", note=True)
         compared = f"{counted['same'] + counted['different']} compared, {counted['different']} different"

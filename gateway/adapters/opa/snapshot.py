@@ -173,6 +173,7 @@ def _policies(source: Source) -> tuple[dict[str, bytes], str | None, Part]:
         texts = dict(read.files)
         return texts, read.label, Part(revision_of(read), signed, texts, packed)
     _refuse_missing(source.folder, "policies, or be a bundle of them")
+    _refuse_repository(source.folder)
     _refuse_unsigned(source.folder, source.trust)
     texts = {name: text for name, text in _contents(source.folder) if _is_policy(name)}
     names = (str(path.relative_to(source.folder)) for path in _files(source.folder))
@@ -194,6 +195,12 @@ def _refuse_unsigned(folder: Path, trust: Trust | None) -> None:
     if trust is not None:
         unsigned = "is a folder, which nobody can sign, and policy.require_signed is set: load a bundle"
         raise PolicyRejected((Finding(str(folder), 0, unsigned),))
+
+
+def _refuse_repository(folder: Path) -> None:
+    """Where a set is wanted its name is one folder too short: told once, not for each file that is no policy."""
+    if not (folder / "mcp").is_dir() and (folder / "policies" / "mcp").is_dir():
+        raise PolicyRejected((Finding(str(folder), 0, f"is a policy repository: name {folder / 'policies'}"),))
 
 
 def _refuse_missing(folder: Path, kind: str) -> None:

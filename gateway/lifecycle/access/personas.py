@@ -52,10 +52,15 @@ def read(path: Path) -> tuple[Persona, ...]:
     """Raises `BadPersonas`."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except FileNotFoundError as error:
+        missing = "no such file; name one with --personas, or write who calls, such as"
+        raise BadPersonas(f"{path}: {missing} `personas: [{{name: analyst, groups: [analysts]}}]`") from error
+    except OSError as error:
+        raise BadPersonas(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise BadPersonas(f"{path}: {error}") from error
     if found := check_yaml(str(path), text):
-        raise BadPersonas("\n".join(f"{each.file}:{each.line}: {each.message}" for each in found))
+        raise BadPersonas("\n".join(str(each) for each in found))
     try:
         written = msgspec.convert(yaml.safe_load(text), _Written)
     except msgspec.ValidationError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.opa import snapshot
-from gateway.adapters.opa.findings import Finding, PolicyRejected
+from gateway.adapters.opa.findings import Finding, PolicyRejected, on_a_line
 from gateway.adapters.opa.snapshot import Source
 
 
@@ -70,3 +70,19 @@ def test_a_folder_without_rules_is_refused(policies: Path, tmp_path: Path) -> No
     (policies / "mcp" / "authz" / "decision.rego").unlink()
     with pytest.raises(PolicyRejected, match=r"there is no policy \(\*\.rego\)"):
         taken(policies, tmp_path / "1")
+
+
+def test_a_whole_repository_in_the_place_of_its_policies_is_told_in_one_line(policies: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "candidate"
+    repository.mkdir()
+    policies.rename(repository / "policies")
+    (repository / "capabilities.json").write_text("{}")
+    with pytest.raises(PolicyRejected) as refused:
+        snapshot.take(Source(repository, policies.with_name("schemas")), tmp_path / "copy")
+    assert str(refused.value) == f"{repository}: is a policy repository: name {repository / 'policies'}"
+
+
+def test_findings_on_one_line_are_the_first_three_and_how_many_more_there_are() -> None:
+    many = [Finding("a.rego", number, "is wrong") for number in range(25)]
+    assert on_a_line(many) == "a.rego: is wrong; a.rego:1: is wrong; a.rego:2: is wrong; … and 22 more"
+    assert on_a_line(many[:2]) == "a.rego: is wrong; a.rego:1: is wrong"
