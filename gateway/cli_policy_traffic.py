@@ -93,13 +93,14 @@ def coverage_command(
     read = recorded.Reading()
     try:
         told = coverage(recorded.records(audit, read))
-        rules = None if policies is None else uvloop.run(_rules(required_opa(), policy_source(policies, schemas, facts)))
+        source = None if policies is None else policy_source(policies, schemas, facts)
+        rules = None if source is None else uvloop.run(_rules(required_opa(), source))
     except (NoAudit, OpaUnusable, PolicyRejected) as error:
         raise failed(str(error)) from error
     if as_json:
         typer.echo(json.dumps(coverage_showing.as_json(told, rules, read)))
     else:
-        coverage_showing.show(told, rules, read)
+        coverage_showing.show(told, rules, read, str(source.folder) if source is not None else "")
 
 
 async def _rules(opa: str, source: Source) -> Ruleset:

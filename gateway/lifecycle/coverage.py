@@ -13,6 +13,7 @@ from gateway.lifecycle.ruleset import Ruleset, Voice
 from gateway.model import Json, JsonObject
 
 REFUSING = ("deny", "withhold")
+CANARIES = "servers/canary/"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,20 +50,30 @@ class Coverage:
             if spoken.verb in REFUSING and tally.fired and not tally.alone
         ]
 
-    def never_fired(self, rules: Ruleset) -> list[tuple[Spoken, Voice]]:
-        """Rules of a set that never had an effect in this audit."""
-        voices = {
-            Spoken(name, each.verb, each.code): each
-            for name, package in sorted(rules.packages.items())
-            for each in package.voices
-        }
-        silent = Tally()
-        return [(spoken, voice) for spoken, voice in voices.items() if not self.tallies.get(spoken, silent).fired]
+    def never_spoke(self, rules: Ruleset) -> list[tuple[Spoken, Voice]]:
+        """Rules of a set that said nothing in this audit, not even without effect."""
+        return [(spoken, voice) for spoken, voice in _voices(rules) if not _said(self.tallies.get(spoken, Tally()))]
+
+    def without_effect(self, rules: Ruleset) -> list[tuple[Spoken, Voice, Tally]]:
+        """Rules of a set that spoke and never had an effect: they only observe, or each time a waiver covered it."""
+        spoke = ((spoken, voice, self.tallies.get(spoken, Tally())) for spoken, voice in _voices(rules))
+        return [(spoken, voice, tally) for spoken, voice, tally in spoke if _said(tally) and not tally.fired]
 
     def unknown(self, rules: Ruleset) -> list[Spoken]:
         """Rules that spoke and are not in the set: taken out since, or of the facts, or malformed."""
         known = {Spoken(name, each.verb, each.code) for name, package in rules.packages.items() for each in package.voices}
         return sorted(spoken for spoken in self.tallies if spoken not in known)
+
+
+def _voices(rules: Ruleset) -> Iterator[tuple[Spoken, Voice]]:
+    """Those that production can hear: the canary's answer no question that an audit holds."""
+    for name, package in sorted(rules.packages.items()):
+        if not name.startswith(CANARIES):
+            yield from {Spoken(name, each.verb, each.code): each for each in package.voices}.items()
+
+
+def _said(tally: Tally) -> bool:
+    return bool(tally.fired or tally.observed or tally.waived)
 
 
 def coverage(records: Iterable[JsonObject]) -> Coverage:

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,15 +13,27 @@ from rich.text import Text
 LEAST_COLUMNS = 100  # where no terminal says how wide it is: a log of a CI run
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), last: str = "") -> None:
-    """Print a table on standard output; columns named in `right` are numbers. `last`: a line below it."""
+def table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    last: str = "",
+) -> None:
+    """Print a table on standard output; columns named in `right` are numbers. `last`: a line below it.
+
+    Names are not broken in two: columns named in `whole` keep their width, the others fold. Without rows there is no header.
+    """
     console = console_on(sys.stdout.isatty())
     shown = Table(box=SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold")
     for header in headers:
-        shown.add_column(header.upper(), justify="right" if header in right else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if header in right else "left"
+        shown.add_column(header.upper(), justify=justify, overflow="fold", no_wrap=header in whole)
     for row in rows:
         shown.add_row(*(Text(plain(cell)) for cell in row))
-    console.print(shown)
+    if rows:
+        console.print(shown)
     if last:
         console.print(Text(plain(last)))
 
