@@ -16,12 +16,12 @@ from gateway.lifecycle.repository import POLICIES, SCHEMAS, TESTS, NoRepository,
 @contextmanager
 def joined(checked: Repository, facts: Path) -> Iterator[Repository]:
     """`checked` with the facts of a folder or a bundle in their place. Raises `NoRepository` and `OSError`."""
-    if (checked.root / POLICIES / snapshot.FACTS_ROOT).exists():
-        raise NoRepository(f"{checked.root / POLICIES / snapshot.FACTS_ROOT} is there as well: one of the two would be ignored")
     try:
         part = snapshot.facts(facts)
     except PolicyRejected as rejected:
         raise NoRepository("\n".join(_line(facts, each) for each in rejected.findings)) from rejected
+    if (checked.root / POLICIES / snapshot.FACTS_ROOT).exists():
+        raise NoRepository(f"{checked.root / POLICIES / snapshot.FACTS_ROOT} is there as well: one of the two would be ignored")
     with private_folder() as name:
         root = Path(name, "repository")
         for folder in (POLICIES, TESTS, SCHEMAS, *checked.beside):

@@ -46,9 +46,7 @@ def repository(root: Path, *, beside: tuple[str, ...] = ()) -> Repository:
     """Raises `NoRepository`."""
     for name in (POLICIES, TESTS, SCHEMAS, *beside):
         if not (root / name).is_dir():
-            raise NoRepository(
-                f"{root} is no policy repository: it has no folder {name}; `mcp-gateway policy init DIR` makes one"
-            )
+            raise NoRepository(_why(root, name))
     own = root / "capabilities.json"
     linter = root / ".regal"
     return Repository(
@@ -57,6 +55,18 @@ def repository(root: Path, *, beside: tuple[str, ...] = ()) -> Repository:
         linter=linter.resolve() if linter.is_dir() else SHIPPED.linter,
         beside=beside,
     )
+
+
+def _why(root: Path, lacking: str) -> str:
+    """What somebody who named `root` may have meant."""
+    if root.is_file():
+        return f"{root} is a file, and a bundle cannot be checked: name the policy repository that it was built from"
+    if not root.is_dir():
+        return f"{root}: no such folder"
+    above = Path(os.path.relpath(root.resolve().parent))
+    if all((above / name).is_dir() for name in (POLICIES, TESTS, SCHEMAS)):
+        return f"{root} is a folder of a policy repository: name the folder above, {above}"
+    return f"{root} is no policy repository: it has no folder {lacking}; `mcp-gateway policy init DIR` makes one"
 
 
 def policy_source(folder: Path, schemas: Path | None = None, facts: Path | None = None) -> Source:

@@ -36,3 +36,24 @@ def test_facts_in_both_places_or_in_none_are_told(tmp_path: Path) -> None:
     done = invoked("check", str(root), "--facts", str(tmp_path / "nowhere"))
     missing = f"{tmp_path / 'nowhere'}: no such folder: it should hold the facts, or be a bundle of them\n"
     assert (done.exit_code, done.stderr) == (2, missing)
+
+
+def test_facts_that_are_nowhere_are_what_is_told_first(tmp_path: Path) -> None:
+    done = invoked("check", str(copied(tmp_path / "repository")), "--facts", str(tmp_path / "nowhere"))
+    missing = f"{tmp_path / 'nowhere'}: no such folder: it should hold the facts, or be a bundle of them\n"
+    assert (done.exit_code, done.stderr) == (2, missing)
+
+
+def test_what_is_named_instead_of_a_repository_is_told_with_what_may_be_meant(tmp_path: Path) -> None:
+    root = copied(tmp_path / "repository")
+    (tmp_path / "set.tar.gz").touch()
+    above = os.path.relpath(root)
+    expected = {
+        tmp_path / "set.tar.gz": "is a file, and a bundle cannot be checked: name the policy repository that it was built from",
+        root / "policies": f"is a folder of a policy repository: name the folder above, {above}",
+        tmp_path: "is no policy repository: it has no folder policies; `mcp-gateway policy init DIR` makes one",
+    }
+    told = {place: invoked("check", str(place)) for place in expected}
+    assert {place: (done.exit_code, done.stderr) for place, done in told.items()} == {
+        place: (2, f"{place} {message}\n") for place, message in expected.items()
+    }

@@ -53,7 +53,7 @@ def test_a_folder_with_something_in_it_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     with pytest.raises(NotMade, match="is not empty"):
         make(tmp_path)
-    with pytest.raises(NotMade, match="is not empty"):
+    with pytest.raises(NotMade, match="mine is a file: a repository is made in a new or empty folder"):
         make(tmp_path / "mine")
     assert [each.name for each in tmp_path.iterdir()] == ["mine"]
     assert invoked("init", str(tmp_path)).exit_code == 2

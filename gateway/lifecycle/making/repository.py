@@ -26,7 +26,9 @@ class NotMade(Exception):
 def make(folder: Path) -> tuple[str, ...]:
     """Write the repository into `folder`, which is empty or not there; its files. Raises `NotMade`."""
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not folder.is_dir():
+            raise NotMade(f"{folder} is a file: a repository is made in a new or empty folder")
+        if folder.exists() and any(folder.iterdir()):
             raise NotMade(f"{folder} is not empty: a repository is made in a new or empty folder")
         files = {**_shipped(), **{name: text.encode() for name, text in texts.FILES.items()}}
         for name, text in files.items():
