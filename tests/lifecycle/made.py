@@ -1,5 +1,5 @@
-"""Policies that nobody would write, generated, and documents to ask them about: ten backends of one set have rules of their own
-each, so that one OPA answers for ten policies.
+"""Policies that nobody would write, generated, and documents to ask them about: six backends of one set have rules of their own
+each, so that one OPA answers for six policies.
 """
 
 import json
@@ -67,6 +67,7 @@ CALLS = (
     "not input.arguments.n > 2",
     '"x" in input.arguments.l',
     'some each in input.arguments.l\n\teach in {"x", "z"}',
+    'some each in input.arguments.l\n\tnot each == "x"',
     'every each in input.arguments.l { each == "x" }',
     'object.get(input.arguments, "a", "x") == "x"',
     '"g" in input.subject.groups',
@@ -115,7 +116,7 @@ class Made:
     facts: Mapping[str, Any]
 
 
-def _bodies(tests: tuple[str, ...], most: int) -> st.SearchStrategy[str]:
+def bodies(tests: tuple[str, ...], most: int) -> st.SearchStrategy[str]:
     return st.lists(st.sampled_from(tests), min_size=1, max_size=most, unique=True).map(_joined)
 
 
@@ -130,6 +131,7 @@ def _joined(body: list[str]) -> str:
             text = (
                 text.replace(f"\t{name} ", f"\t{name}{at} ")
                 .replace(f"\t{name}.", f"\t{name}{at}.")
+                .replace(f"not {name} ", f"not {name}{at} ")
                 .replace(f"{{ {name} ", f"{{ {name}{at} ")
             )
         parts.append(text)
@@ -141,15 +143,15 @@ def policies(draw: st.DrawFn) -> Made:
     rules: dict[str, str] = {}
     for name in BACKENDS:
         place = f"servers/{name}"
-        rules[f"{place}/access.rego"] = EXISTS.format(name=name, file="access", verb="allow", body=draw(_bodies(EXISTENCE, 2)))
+        rules[f"{place}/access.rego"] = EXISTS.format(name=name, file="access", verb="allow", body=draw(bodies(EXISTENCE, 2)))
         if draw(st.booleans()):
-            rules[f"{place}/hiding.rego"] = EXISTS.format(name=name, file="hiding", verb="hide", body=draw(_bodies(EXISTENCE, 2)))
+            rules[f"{place}/hiding.rego"] = EXISTS.format(name=name, file="hiding", verb="hide", body=draw(bodies(EXISTENCE, 2)))
         for file in draw(st.sampled_from([(), ("first",), ("first", "second")])):
-            body = draw(_bodies((*CALLS, "_helper", "not _helper"), 3))
-            helper = draw(_bodies(CALLS, 1))
+            body = draw(bodies((*CALLS, "_helper", "not _helper"), 3))
+            helper = draw(bodies(CALLS, 1))
             rules[f"{place}/{file}.rego"] = DENY.format(name=name, file=file, body=body, helper=helper)
     if draw(st.booleans()):
-        rules["org/general.rego"] = IN_ORG.format(file="general", body=draw(_bodies(CALLS, 3)))
+        rules["org/general.rego"] = IN_ORG.format(file="general", body=draw(bodies(CALLS, 3)))
     return Made(rules, _facts(draw, [path.removesuffix(".rego") for path in rules if path.startswith("servers/")]))
 
 
