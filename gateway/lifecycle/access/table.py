@@ -86,7 +86,12 @@ async def table(policy: Opened, personas: Sequence[Persona], items: Sequence[Res
                 group.create_task(one(persona))
     except ExceptionGroup as several:
         raise several.exceptions[0] from several
-    return Table(policy.revision, tuple(personas), tuple(items), cells)
+    ordered = {(persona.name, id): cells[persona.name, id] for persona in personas for id in (_id(item) for item in items)}
+    return Table(policy.revision, tuple(personas), tuple(items), ordered)
+
+
+def _id(item: Resource) -> str:
+    return item.id or item.public_name
 
 
 async def _of(work: _Work, persona: Persona, items: Sequence[Resource], group: asyncio.TaskGroup) -> dict[tuple[str, str], Cell]:
@@ -99,7 +104,7 @@ async def _of(work: _Work, persona: Persona, items: Sequence[Resource], group: a
         verdict = await work.policy.ask({"input": given})
         said = decision.read(verdict.result, asked=len(chunk), phase="list", revision="", decision_id="")
         for position, item in enumerate(chunk):
-            id, kind = item.id or item.public_name, work.kinds[item.id or item.public_name]
+            id, kind = _id(item), work.kinds[_id(item)]
             hiding = tuple(sorted(rule for rule, positions in said.hidden_by.items() if position in positions))
             shown = position in said.visible
             if not shown and (FACTS in hiding or not kinds.timely(work.policy, item.backend or "")):

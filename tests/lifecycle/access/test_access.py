@@ -72,6 +72,12 @@ def test_each_answer_has_its_condition_and_its_rules(personas: Path) -> None:
     }
 
 
+def test_answers_are_told_persona_by_persona_in_the_order_of_the_catalog(personas: Path) -> None:
+    told = json.loads(run(personas, "--json", "--backend", "deploy"))
+    order = [(cell["persona"], cell["item"]) for cell in told["cells"]]
+    assert order == [(persona, item["id"]) for persona in told["personas"] for item in told["items"]]
+
+
 def test_what_a_rule_hides_names_the_rule(personas: Path) -> None:
     assert cells(personas)["analyst", "crm__delete_customer"] == {"access": "hidden", "rules": ["servers/crm/deletion"]}
 
