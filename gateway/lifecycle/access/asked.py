@@ -5,16 +5,21 @@ from collections.abc import Sequence
 from gateway.lifecycle.access.personas import Persona
 from gateway.lifecycle.conditions.opened import Opened
 from gateway.lifecycle.conditions.standing import OF_THE_CALL
-from gateway.model import ClientInfo, Json, JsonObject, Phase, Resource
+from gateway.model import ClientInfo, ItemType, Json, JsonObject, Phase, Resource
 from gateway.policy import document
 
-METHODS = {"tool": "tools/call", "prompt": "prompts/get", "resource": "resources/read", "resource_template": "resources/read"}
+METHODS: dict[ItemType, str] = {
+    "tool": "tools/call",
+    "prompt": "prompts/get",
+    "resource": "resources/read",
+    "resource_template": "resources/read",
+}
 
 
 def question(persona: Persona, items: Sequence[Resource], phase: Phase, time_ns: int) -> JsonObject:
     """The input; a request is one without arguments."""
     request = phase == "request"
-    made = document.document(
+    return supposed(
         document.Question(
             caller=persona.caller,
             action_name=METHODS[items[0].type] if request else "tools/list",
@@ -31,7 +36,11 @@ def question(persona: Persona, items: Sequence[Resource], phase: Phase, time_ns:
             arguments_valid=True if request else None,
         )
     )
-    given = made["input"]
+
+
+def supposed(question: document.Question) -> JsonObject:
+    """The input of a question that no exchange asked: without the ids of one."""
+    given = document.document(question)["input"]
     assert isinstance(given, dict)
     del given["exchange"]
     return given

@@ -9,18 +9,13 @@ from pathlib import Path
 import msgspec
 
 from gateway.catalog.names import split_name, split_uri
+from gateway.lifecycle.access.asked import METHODS, supposed
 from gateway.lifecycle.access.items import items
 from gateway.lifecycle.recorded import Reading, records
 from gateway.model import Caller, ClientInfo, Identity, ItemType, Json, JsonObject, Resource, Subject
 from gateway.policy import document
 from gateway.policy.extract import declarations, extracted
 
-METHODS: dict[ItemType, str] = {
-    "tool": "tools/call",
-    "prompt": "prompts/get",
-    "resource": "resources/read",
-    "resource_template": "resources/read",
-}
 SOON_LINES = 20_000  # after a decision's own line: a shadow answers within seconds
 ALIKE = 0.8  # of difflib's ratio: ids of one backend begin alike, and are not meant for that
 ISSUER = "urn:mcp-gateway:explained"  # where nobody says who vouches for the subject
@@ -68,7 +63,7 @@ def question(asked: Hypothesis, facts: Json, time_ns: int) -> tuple[JsonObject, 
     except ValueError as error:
         raise Unanswerable(f"the facts cannot be used: {error}") from error
     subject = Subject("user", Identity(asked.issuer, asked.subject), "jwt", asked.groups, asked.scopes)
-    made = document.document(
+    given = supposed(
         document.Question(
             caller=Caller(subject, asked.agent, "127.0.0.1"),
             action_name=METHODS[asked.type],
@@ -86,9 +81,6 @@ def question(asked: Hypothesis, facts: Json, time_ns: int) -> tuple[JsonObject, 
             extracted=extracted(declared, arguments) if declared else None,
         )
     )
-    given = made["input"]
-    assert isinstance(given, dict)
-    del given["exchange"]
     return given, notes
 
 
