@@ -79,13 +79,14 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def nicenesses(pid: int) -> set[str]:
-    """Of all threads of a process; none: it has ended."""
+def priorities(pid: int) -> set[tuple[str, str]]:
+    """Niceness and scheduling policy of all threads of a process; none: it has ended."""
     try:
         tasks = [task.joinpath("stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     except (FileNotFoundError, ProcessLookupError):
         return set()
-    return {text.rpartition(")")[2].split()[16] for text in tasks if text.rpartition(")")[2].split()[0] != "Z"}
+    fields = [text.rpartition(")")[2].split() for text in tasks]
+    return {(each[16], each[38]) for each in fields if each[0] != "Z"}  # proc(5): fields 19 and 41
 
 
 def environment(pid: int) -> list[str]:
@@ -333,7 +334,8 @@ def test_what_compares_and_the_candidates_opa_have_the_lowest_priority_and_opa_o
     async def main() -> None:
         async with shadowing(opa, policies) as pair:
             assert pair.shadow.pid is not None and pair.shadow.state.pid is not None
-            assert nicenesses(pair.shadow.pid) == nicenesses(pair.shadow.state.pid) == {"19"}
+            lowest = {("19", str(os.SCHED_IDLE))}
+            assert priorities(pair.shadow.pid) == priorities(pair.shadow.state.pid) == lowest
             assert "GOMAXPROCS=1" in environment(pair.shadow.state.pid)
 
     within(PATIENCE_S, main())
@@ -354,6 +356,6 @@ def test_a_process_that_dies_costs_what_it_had_and_comes_back(opa: str, policies
             await until(lambda: pair.shadow.state.ready)
             await pair.decider.decide(document("crm"))
             await until(lambda: pair.outcomes == {"different": 1, "failed": 1, "same": 1})
-            await until(lambda: not nicenesses(candidate))  # its OPA went with it
+            await until(lambda: not priorities(candidate))  # its OPA went with it
 
     within(PATIENCE_S, main())
