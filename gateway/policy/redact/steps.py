@@ -6,8 +6,9 @@ Whatever is left when the steps are spent is withheld without a look, so the cos
 from typing import Final
 
 MAX_STEPS: Final = 200_000  # 1 to 2 µs each
-MATCH_STEPS: Final = 5  # to find one, beside what its check looks at
-FOUND_STEPS: Final = 5  # to take it out
+MATCH_STEPS: Final = 1  # to find one
+CHECKED_STEPS: Final = 6  # to find one that is checked, beside what its check looks at
+FOUND_STEPS: Final = 1  # to take it out
 
 
 class Steps:

@@ -14,7 +14,7 @@ import re2
 from gateway.policy.redact.checks import Checked
 from gateway.policy.redact.marker import CONSTANTS, REDACTED, BadRedaction, Hashes, Markers, Span
 from gateway.policy.redact.regexp import Regexp, compiled
-from gateway.policy.redact.steps import FOUND_STEPS, MATCH_STEPS, Steps
+from gateway.policy.redact.steps import CHECKED_STEPS, FOUND_STEPS, MATCH_STEPS, Steps
 
 MAX_ROUNDS = 4
 MAX_SPANS = 10_000  # in one text; beyond it the whole text goes: each may cost a scan to the text's end
@@ -136,10 +136,11 @@ def _matches(duty: PatternDuty, text: bytes, steps: Steps) -> Iterator[Span]:
         start, end = match.span()
         if end == start:
             continue
-        if steps.take(MATCH_STEPS) and duty.check is not None:
-            yield from duty.check.parts(duty.regexp, text, (start, end), steps)
-        elif duty.check is None:
+        if duty.check is None:
+            steps.take(MATCH_STEPS)
             yield start, end
+        elif steps.take(CHECKED_STEPS):
+            yield from duty.check.parts(duty.regexp, text, (start, end), steps)
         if steps.spent:
             yield 0, len(text)
             return
