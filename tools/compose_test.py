@@ -29,10 +29,7 @@ from tools import base_images, demo_keys
 from tools.binaries import ROOT
 from tools.podman_home import Failed, Home, Unavailable, closed, equipped, opened, told
 
-SENT = (
-    *("compose.yaml", "Dockerfile", ".dockerignore", "pyproject.toml", "setup.py", "deploy", "examples", "gateway"),
-    *("policies", "policy_tests", "schemas", ".regal", "tools/opa/capabilities.json"),
-)
+PROJECT = ("compose.yaml", "Dockerfile", ".dockerignore", "deploy")  # beside what the builder is sent
 HEALTHY_S = 90.0
 SCRAPED_S = 60.0
 ENFORCED_S = 30.0
@@ -266,8 +263,11 @@ def _left(running: Running) -> list[str]:
 def _copied(project: Path) -> Path:
     """A copy of what compose.yaml needs: its policies are edited, and its keys are its own."""
     project.mkdir()
-    for name in SENT:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    for name in (*PROJECT, *(line[1:] for line in ignored if line.startswith("!"))):
         source, target = ROOT / name, project / name
+        if target.exists():
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))

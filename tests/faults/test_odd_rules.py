@@ -85,6 +85,15 @@ RULES = {
     ),
     **rule(
         "good",
+        "cards",
+        """oblige contains finding.duty(rego.metadata.rule(), "redact", cards) if {
+	input.arguments.notes
+	cards := {"target": "arguments", "pattern": `[0-9](?: ?[0-9]){11,}`, "check": "luhn", "action": "replace", "value": "#"}
+}
+""",
+    ),
+    **rule(
+        "good",
         "ration",
         """oblige contains finding.duty(rego.metadata.rule(), "rate_limit", {"key": "all", "limit": 1, "period_s": 600}) if {
 	input.resources[0].uri == "doc:rare"
@@ -225,6 +234,18 @@ def test_a_redaction_that_the_second_decision_owes_no_more_is_recorded_all_the_s
     assert stage.good.calls[-1]["arguments"] == {"name": "ada"}
     intent = [each for each in lines(stage.gateway.folder / "audit") if each["type"] == "intent"][-1]
     assert [each["rule"] for each in intent["duties"] if each["type"] == "redact"] == ["servers/good/cleaning"]
+
+
+def test_arguments_that_hold_too_much_to_be_checked_are_refused_and_recorded_and_never_forwarded(stage: Stage) -> None:
+    stage.good.on_call = lambda asked: asked.result(DONE)
+    stage.ada.call("good__act", notes=["4111 1111 1111 1111", "4111 1111 1111 1112"])
+    assert stage.good.calls[-1]["arguments"] == {"notes": ["#", "4111 1111 1111 1112"]}
+    calls, sent = len(stage.good.calls), len(forwarded(stage.gateway))
+    refused = stage.ada.call("good__act", notes=["4 1 " * 5_000] * 50)
+    assert refused["result"]["isError"] is True
+    assert text(refused) == "Refused by policy: the arguments hold too much to be checked. Send less at once."
+    assert last_outcome(stage.gateway) == ("denied", "redacted")
+    assert (len(stage.good.calls), len(forwarded(stage.gateway))) == (calls, sent)
 
 
 def test_a_completion_whose_value_is_redacted_away_is_refused_and_not_another_argument_completed(stage: Stage) -> None:
