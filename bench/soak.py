@@ -1,8 +1,8 @@
 """`make soak`: 100,000 calls and lists of both eras through the gateway, and whether memory and descriptors stay flat.
 
 In laps: between two of them every connection is closed and every session ended, so what is still held then is held for
-good. The first fifth warms up. Fails when the resident memory of the gateway or of OPA then grows by more than a tenth,
-when descriptors are left over, or when the time is up.
+good. The first fifth warms up. Fails when the resident memory of the gateway then grows by more than a tenth, or OPA's by more
+than a quarter, when descriptors are left over, or when the time is up.
 """
 
 import argparse
@@ -24,7 +24,10 @@ from bench.stack import Stack, stack
 CONCURRENCY = 16
 LAPS = 20
 WARM_LAPS = LAPS // 5
-MAX_GROWTH = 1.1  # of resident memory, from the first quarter of the laps after the warm-up to the last
+MAX_GROWTH = {  # of resident memory, from the first quarter of the laps after the warm-up to the last
+    "gateway_rss_mb": 1.1,
+    "opa_rss_mb": 1.25,  # Go's collector lets it go up and down by a fifth: 82 to 105 MB in 400,000 calls, without a trend
+}
 MAX_MORE_DESCRIPTORS = CONCURRENCY  # a pool of connections to a backend may still grow by one for each of us
 REFRESH_S = 5.0  # many fetches of the catalog in the warm-up and after it: they make garbage by the thousand items
 ANSWER_S = 30.0  # for one answer; later is a failure, not a slow machine
@@ -181,9 +184,9 @@ def findings(samples: list[Sample]) -> list[str]:
     quarter = max(1, len(kept) // 4)
     first, last = kept[:quarter], kept[-quarter:]
     problems: list[str] = []
-    for name in ("gateway_rss_mb", "opa_rss_mb"):
+    for name, most in MAX_GROWTH.items():
         before, after = (min(getattr(each, name) for each in part) for part in (first, last))
-        if after > before * MAX_GROWTH:
+        if after > before * most:
             problems.append(f"{name} grew from {before:.1f} to {after:.1f} after the warm-up")
     held, left = kept[0].descriptors, min(each.descriptors for each in last)
     if left > held + MAX_MORE_DESCRIPTORS:
