@@ -46,9 +46,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="mcp-gateway-demo-") as folder:
             return second_act.act(Path(folder))
     if what == "run":
-        folder = Path(".run").resolve()
-        with stack(folder, port=8080, operations_port=9090) as running:
-            places = {"operations": running.operations_url, "audit": running.audit_folder, "log": folder / "gateway.log"}
+        place = Path(".run").resolve()
+        with stack(place, port=8080, operations_port=9090) as running:
+            places = {"operations": running.operations_url, "audit": running.audit_folder, "log": place / "gateway.log"}
             print(CONNECT.format(url=running.url, **places, **running.keys), flush=True)
             threading.Event().wait()
         return 0

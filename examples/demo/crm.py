@@ -8,9 +8,9 @@ from mcp_types import ToolAnnotations
 
 from examples.demo.eras import serve
 
-READS = ToolAnnotations(readOnlyHint=True)
-CHANGES = ToolAnnotations(readOnlyHint=False, destructiveHint=False)
-DESTROYS = ToolAnnotations(readOnlyHint=False, destructiveHint=True)
+READS = ToolAnnotations(read_only_hint=True)
+CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=False)
+DESTROYS = ToolAnnotations(read_only_hint=False, destructive_hint=True)
 
 server = MCPServer("crm", instructions="Customers of the example company.")
 

@@ -5,8 +5,8 @@ from mcp_types import ToolAnnotations
 
 from examples.demo.eras import serve
 
-READS = ToolAnnotations(readOnlyHint=True)
-CHANGES = ToolAnnotations(readOnlyHint=False, destructiveHint=False)
+READS = ToolAnnotations(read_only_hint=True)
+CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=False)
 
 SERVICES = ("billing", "search", "web")
 FAKE_KEY = "AKIA" + "EXAMPLE0EXAMPLE1"  # in two parts, so that no scanner takes it for a real one

@@ -59,8 +59,8 @@ def _repositories(folder: Path) -> None:
     for name in ("live", "candidate"):
         for each in REPOSITORY:
             shutil.copytree(ROOT / each, folder / name / each)
-    for each in CHANGE.iterdir():
-        shutil.copy(each, folder)
+    for file in CHANGE.iterdir():
+        shutil.copy(file, folder)
 
 
 def _keys(folder: Path) -> None:

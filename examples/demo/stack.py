@@ -54,8 +54,8 @@ def stack(
         told = {**_settings(folder, ports, entries, port, operations_port), **(sections or {})}
         settings.write_text(yaml.safe_dump(told, sort_keys=False))
         gateway = started(["-m", "gateway.cli", "serve", "--settings", str(settings)], folder / "gateway.log", stopping)
-        told = first_line(gateway, folder / "gateway.log", "gateway ready")
-        urls = json.loads(told.removeprefix("gateway ready "))
+        ready = first_line(gateway, folder / "gateway.log", "gateway ready")
+        urls = json.loads(ready.removeprefix("gateway ready "))
         wait_ready(urls["operations"] + "/readyz", folder / "gateway.log")
         yield Stack(urls["mcp"], urls["operations"], folder / "audit", keys, settings)
 
