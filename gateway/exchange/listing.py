@@ -13,15 +13,14 @@ from gateway.catalog.cursor import Cursor
 from gateway.catalog.items import read_items
 from gateway.catalog.surface import shown
 from gateway.errors import BackendFailed, Kind, Refusal, Undecided
-from gateway.exchange import recording
+from gateway.exchange import recording, redacting
 from gateway.exchange.asking import PER_BACKEND, ask_list, not_understood, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.kept_lists import KeptList, as_seen
 from gateway.exchange.parts import Exchange, Ports
 from gateway.model import Item, ItemType, Json, JsonObject, Reply
-from gateway.policy.duty import Redaction
 from gateway.policy.obligations import plan_list
-from gateway.policy.redact import BadRedaction
+from gateway.policy.redact import BadRedaction, Redactor
 from gateway.wire import json
 
 MISSING = "mcp-gateway/missing"
@@ -131,7 +130,7 @@ async def _decided(ports: Ports, x: Exchange, draft: Draft, kept: KeptList, *, a
     asked = question(x, kept.resources, phase="list", action=action, now_ns=x.started_ns)
     seen = await ask_list(ports, draft, asked, kept=kept.fragments)
     visible = set(seen.visible)
-    changed: dict[int, bytes] = {}
+    owed: dict[int, Redactor] = {}
     hidden: dict[str, int] = dict(draft.hidden or {})
     for positions, decision in seen.decisions:
         for rule, hides in decision.hidden_by.items():
@@ -145,7 +144,7 @@ async def _decided(ports: Ports, x: Exchange, draft: Draft, kept: KeptList, *, a
                 if position not in visible:
                     continue
                 try:
-                    changed[position] = _redacted(ports, draft, redactions, items[position])
+                    owed[position] = ports.redactors.compiled(redactions)
                 except BadRedaction:  # it refuses its author's items, and nobody else's
                     visible.discard(position)
                     bad = True
@@ -154,13 +153,18 @@ async def _decided(ports: Ports, x: Exchange, draft: Draft, kept: KeptList, *, a
     draft.shown = (draft.shown or 0) + len(visible)
     draft.not_shown += len(items) - len(visible)
     draft.hidden = hidden
-    return Shown(frozenset(visible), changed, seen.lost)
+    return Shown(frozenset(visible), await _redacted(ports, draft, items, owed), seen.lost)
 
 
-def _redacted(ports: Ports, draft: Draft, redactions: tuple[Redaction, ...], item: Item) -> bytes:
-    outcome = ports.redactors.compiled(redactions).item(dict(item.definition))
-    draft.hits.extend(outcome.hits)
-    return json.encode(outcome.value)
+async def _redacted(ports: Ports, draft: Draft, items: Sequence[Item], owed: Mapping[int, Redactor]) -> dict[int, bytes]:
+    """Those definitions that the policy changes, by their position."""
+    if not owed:
+        return {}
+    definitions = [(redactor, items[position]) for position, redactor in owed.items()]
+    outcomes = await redacting.items(ports.redacting_turns, definitions)
+    for outcome in outcomes:
+        draft.hits.extend(outcome.hits)
+    return {position: json.encode(outcome.value) for position, outcome in zip(owed, outcomes, strict=True)}
 
 
 def _serialised(x: Exchange, items: Sequence[Item], page: Sequence[int], changed: Mapping[int, bytes]) -> list[bytes]:

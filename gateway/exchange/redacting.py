@@ -4,17 +4,18 @@ Whose result costs much waits for others whose results cost much, and nobody els
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
 import msgspec
 
-from gateway.model import JsonObject
+from gateway.model import Item, JsonObject
 from gateway.policy.redact import MAX_STEPS, Fits, Redacted, Redactor
 
 LOOP_BYTES = 65_536  # of JSON: to walk through 32,000 numbers with a match costs 36 ms
 LOOP_STEPS = 10_000  # of looking at texts, on the event loop; what needs more is done anew in a thread
+LIST_STEPS = 5 * MAX_STEPS  # for all definitions of a list together
 
 
 async def arguments(turns: asyncio.Semaphore, redactor: Redactor, value: JsonObject) -> Redacted:
@@ -39,7 +40,26 @@ async def notice(turns: asyncio.Semaphore, redactor: Redactor, params: JsonObjec
     return await _done(turns, partial(redactor.notice, params, kind), len(msgspec.json.encode(params)))
 
 
-async def _done(turns: asyncio.Semaphore, redact: "Callable[..., Redacted]", size_bytes: int) -> Redacted:
+async def items(turns: asyncio.Semaphore, owed: Sequence[tuple[Redactor, Item]]) -> list[Redacted]:
+    """The definitions of a list, each by its own redactor. Where the steps end, the rest is withheld unseen."""
+    if sum(len(item.modern) for _, item in owed) <= LOOP_BYTES:
+        outcomes = _in_turn(owed, LOOP_STEPS)
+        if not any(outcome.spent for outcome in outcomes):
+            return outcomes
+    async with turns:
+        return await asyncio.to_thread(_in_turn, owed, LIST_STEPS)
+
+
+def _in_turn(owed: Sequence[tuple[Redactor, Item]], steps: int) -> list[Redacted]:
+    outcomes: list[Redacted] = []
+    for redactor, item in owed:
+        outcome = redactor.item(dict(item.definition), steps=min(steps, MAX_STEPS))
+        steps -= outcome.steps
+        outcomes.append(outcome)
+    return outcomes
+
+
+async def _done(turns: asyncio.Semaphore, redact: Callable[..., Redacted], size_bytes: int) -> Redacted:
     if size_bytes <= LOOP_BYTES:
         outcome = redact(steps=LOOP_STEPS)
         if not outcome.spent:

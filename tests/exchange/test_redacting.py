@@ -4,9 +4,10 @@ import asyncio
 import threading
 
 from gateway.exchange import redacting
-from gateway.model import Json, JsonObject
+from gateway.model import Item, Json, JsonObject
 from gateway.policy.duty import Redaction
-from gateway.policy.redact import Redactor, compile_redactions
+from gateway.policy.redact import Hit, Redacted, Redactor, compile_redactions
+from gateway.wire import json
 
 KEY = b"0123456789abcdef0123456789abcdef"
 CARD = r"\p{Nd}(?:[\p{Zs}\p{Pd}]{0,2}\p{Nd}){11,}"
@@ -17,8 +18,8 @@ def redactor(target: str = "result") -> Redactor:
     return compile_redactions([duty], KEY)
 
 
-def plain() -> Redactor:
-    duty = Redaction("org/r", "c", "result", None, "secret", None, "replace", "#", None)
+def plain(target: str = "result") -> Redactor:
+    duty = Redaction("org/r", "c", target, None, "secret", None, "replace", "#", None)  # type: ignore[arg-type]
     return compile_redactions([duty], KEY)
 
 
@@ -90,3 +91,41 @@ def test_arguments_that_are_too_much_say_so() -> None:
         assert done.spent
 
     asyncio.run(main())
+
+
+def described(number: int, text: str) -> Item:
+    definition: JsonObject = {"name": f"t{number}", "description": text, "inputSchema": {"type": "object"}}
+    return Item("crm", "tool", f"t{number}", f"crm__t{number}", f"t{number}", definition, "", modern=json.encode(definition))
+
+
+def test_definitions_of_a_list_are_redacted_each_by_its_own_redactor() -> None:
+    items = [described(0, "pay with 4111111111111111"), described(1, "a secret")]
+
+    async def main() -> list[Redacted]:
+        owed = [(redactor("item"), items[0]), (plain("item"), items[1])]
+        return await redacting.items(asyncio.Semaphore(1), owed)
+
+    assert asyncio.run(main()) == [
+        Redacted({**items[0].definition, "description": "pay with #"}, (Hit("org/r", "c", 1),)),
+        Redacted({**items[1].definition, "description": "a #"}, (Hit("org/r", "c", 1),)),
+    ]
+
+
+def test_the_event_loop_goes_on_while_a_list_is_redacted_whose_definitions_together_take_a_bounded_time() -> None:
+    heavy = redactor("item")
+    owed = [(heavy, described(number, "4 1 " * 5_000)) for number in range(40)]
+
+    async def main() -> tuple[int, list[Redacted]]:
+        work = asyncio.ensure_future(redacting.items(asyncio.Semaphore(1), owed))
+        turns = 0
+        while not work.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return turns, work.result()
+
+    turns, outcomes = asyncio.run(main())
+    assert turns > 10
+    whole = heavy.item(dict(owed[0][1].definition)).steps
+    assert sum(outcome.steps for outcome in outcomes) < redacting.LIST_STEPS + 40 * 10
+    assert [outcome.spent for outcome in outcomes] == [number >= redacting.LIST_STEPS // whole for number in range(40)]
+    assert outcomes[-1].value == {"name": "t39", "inputSchema": {"type": "object"}}, "nobody has looked at its description"

@@ -4,7 +4,7 @@ Whoever carries one out learns what was done: the hits are for the record, witho
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from gateway.model import Json, JsonObject
@@ -36,6 +36,7 @@ class Redacted:
     withheld: int = 0  # parts that could not be checked and were replaced by a marker that says so
     fits: bool = True  # False: structured content no longer satisfies its schema and may not be handed over
     spent: bool = False  # some of it was withheld since to look at all of it takes more steps
+    steps: int = field(default=0, compare=False)  # that it took
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,12 @@ class Redactor:
         walk = Walk(plan, steps)
         return _outcome(walk, read(walk, params, PROGRESS if kind == "progress" else LOG))
 
-    def item(self, definition: JsonObject) -> Redacted:
+    def item(self, definition: JsonObject, *, steps: int = MAX_STEPS) -> Redacted:
         """A definition as it is listed. What names it stays, and a tool keeps an input schema."""
         plan = self.plans["item"]
         if plan.nothing:
             return Redacted(definition)
-        walk = Walk(plan, MAX_STEPS)
+        walk = Walk(plan, steps)
         new = read(walk, definition, ITEM)
         if "inputSchema" in definition and not isinstance(new.get("inputSchema"), dict):
             new = {**new, "inputSchema": {"type": "object"}}
@@ -122,7 +123,8 @@ def _outcome(walk: Walk, value: JsonObject) -> Redacted:
         if count:
             hits[name] = hits.get(name, 0) + count
     told = tuple(Hit(rule, code, count) for (rule, code), count in hits.items())
-    return Redacted(value, told, walk.withheld, spent=walk.tally.steps.spent)
+    steps = walk.tally.steps
+    return Redacted(value, told, walk.withheld, spent=steps.spent, steps=steps.taken)
 
 
 def _broken(before: JsonObject, after: JsonObject, fits: Fits) -> bool:

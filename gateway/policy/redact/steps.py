@@ -14,15 +14,19 @@ FOUND_STEPS: Final = 1  # to take it out
 class Steps:
     """What is left of them."""
 
-    __slots__ = ("left",)
+    __slots__ = ("begun", "left")
 
     def __init__(self, left: int) -> None:
-        self.left = left
+        self.begun = self.left = left
 
     def take(self, count: int) -> bool:
         """False: they are spent."""
         self.left -= count
         return self.left >= 0
+
+    @property
+    def taken(self) -> int:
+        return self.begun - self.left
 
     @property
     def spent(self) -> bool:
