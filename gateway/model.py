@@ -58,6 +58,7 @@ class Caller:
     expires_at_s: float | None = None  # Unix time after which the credential no longer counts
     credential: str = ""  # names the credential without revealing it ("key:ci"); "": none
     token: str | None = field(default=None, repr=False, compare=False)  # as sent (an asserted user's workload's); for its issuer
+    dpop_algorithms: tuple[str, ...] = field(default=(), compare=False)  # its proofs may be signed with; (): it owes none
 
     @property
     def key(self) -> str:

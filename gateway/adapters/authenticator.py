@@ -118,7 +118,7 @@ class Front:
         strangers = strangers or Strangers()
         self._certificates, self._failed_logins = strangers.certificates, strangers.failed_logins
         self._clock_s = clock_s
-        self._dpop_algorithms = sorted(self._proofs.rules.algorithms)
+        self._dpop_algorithms = tuple(sorted(self._proofs.rules.algorithms))
 
     async def authenticate(self, presented: Presented, *, surface: str) -> Caller:
         """See the port. Whether the caller may use the surface is asked next, when it is known by name (`check_surface`)."""
@@ -139,7 +139,14 @@ class Front:
             blamed = rejected.cause not in UNBLAMED and rejected.cause not in WITHOUT_TOKEN
             raise self._refusal(rejected, access, blamed=blamed) from rejected
         return Caller(
-            grant.subject, grant.agent_id, presented.peer_ip, grant.surfaces, grant.expires_at_s, grant.credential, token
+            subject=grant.subject,
+            agent_id=grant.agent_id,
+            source_ip=presented.peer_ip,
+            surfaces=grant.surfaces,
+            expires_at_s=grant.expires_at_s,
+            credential=grant.credential,
+            token=token,
+            dpop_algorithms=self._dpop_algorithms if grant.confirmation is not None and grant.confirmation.jkt else (),
         )
 
     def still_good(self, caller: Caller, surface: str) -> bool:

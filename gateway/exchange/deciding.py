@@ -193,6 +193,8 @@ def _step_up(x: Exchange, ruled: StepUp) -> Refusal:
         description="the policy allows this to a token with more scopes",
         scopes=dict.fromkeys((*held, *ruled.scopes)),
         resource_metadata=x.resource_metadata,
+        scheme="DPoP" if x.caller.dpop_algorithms else "Bearer",
+        dpop_algorithms=x.caller.dpop_algorithms,
     )
     return Refusal(
         Kind.INSUFFICIENT_SCOPE,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from typing import Any
 import httpx2
 import jsonschema
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
@@ -19,9 +21,10 @@ from mcp_types import CallToolResult, TextContent
 from examples.demo.stack import first_line, started
 from tests.flows.issuer import Issuer
 from tests.flows.running import ROOT, Http, Running, base_url, connected, gateway, run, said
+from tests.identity.proving import jkt, proof, sha256
 
 ERAS = pytest.mark.parametrize("era", ["modern", "legacy"])
-CALLERS = {
+CALLERS: dict[str, dict[str, Any]] = {
     "analyst": {"groups": ["analysts"]},
     "engineer": {"groups": ["engineers"]},
     "restarter": {"groups": ["engineers", "release"]},
@@ -323,6 +326,23 @@ def test_a_token_that_lacks_a_scope_is_asked_to_come_back_with_it(demo: Demo, er
             assert said(answer)["error"]["code"] == 1403
         else:
             assert said(answer)["result"]["content"][0]["text"] == "web 1.4 is live in staging"
+
+
+def test_a_token_bound_to_a_key_that_lacks_a_scope_is_asked_for_another_bound_one(demo: Demo) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    token = demo.issuer.token("eve", groups=["engineers"], scope="mcp:read", cnf={"jkt": jkt(key)})
+    url = base_url(demo.running) + "/mcp"
+    shown = proof(key, {"htm": "POST", "htu": url, "iat": int(time.time()), "jti": "once", "ath": sha256(token.encode())})
+    with Http(Running(url, "", demo.running.folder, {}, demo.running.process), None) as http:
+        http.client.headers.update({"Authorization": f"DPoP {token}", "DPoP": shown})
+        answer = http.modern(
+            "tools/call",
+            {"name": "deploy__deploy", "arguments": {"service": "web", "environment": "staging", "version": "1.4"}},
+        )
+    challenge = answer.headers["www-authenticate"]
+    assert (answer.status_code, challenge.split(",")[0]) == (403, 'DPoP error="insufficient_scope"')
+    assert 'scope="deploy:write"' in challenge
+    assert challenge.endswith(', algs="ES256 ES384 EdDSA PS256 RS256"')
     refused, *_ = of_calls(demo, "eve")
     assert (refused["outcome"], refused["status"]) == ("denied", 403)
 
