@@ -76,7 +76,7 @@ END = End(
     "ok", 1.23456, decision_ms=0.7, backend_ms=0.2, bytes_in=10, bytes_out=20, notices=1, cause="c", status=200, code=-32603
 )
 
-RECORDS: dict[str, Record] = {
+RECORDS: dict[str, Record | Diverged | ShadowPeriod] = {
     "intent": Intent(HEAD, WHO, ITEM, "github", RULING, {"title": "x"}, "legacy"),
     "intent, bare": Intent(
         HEAD, Who(Caller(Subject("anonymous", Identity("i", "a"), "none"), None, "::1")), ITEM, "github", Ruling()

@@ -15,7 +15,7 @@ from gateway.cli import app
 from gateway.identity import api_keys
 from gateway.identity.key_file import standing
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "backends": {"crm": {"url": "http://127.0.0.1:1/mcp"}},
     "surfaces": {"default": {}, "engineering": {}},
     "identity": {"key_file": "keys.jsonl", "api_keys": [{"id": "fixed", "sha256": "0" * 64, "subject": "fixed"}]},

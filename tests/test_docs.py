@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from click import Command, Group
+from typer.core import TyperGroup
 
 from gateway.cli import app
 from gateway.lifecycle.making.texts import FILES
@@ -42,15 +42,20 @@ def _unknown_commands(text: str) -> list[str]:
     """What stands after `mcp-gateway` where a command is meant, and is none."""
     found = []
     for named in re.findall(r"(?:`|\$ |bin/)mcp-gateway((?:[ \n]+[a-z-]+)+)", text):
-        command: Command = typer.main.get_command(app)
+        command = typer.main.get_command(app)
         for word in named.split():
-            if not isinstance(command, Group) or word.startswith("-"):
+            if not isinstance(command, TyperGroup) or word.startswith("-"):
                 break
             if word not in command.commands:
                 found.append(" ".join(named.split()))
                 break
             command = command.commands[word]
     return found
+
+
+def test_a_command_that_does_not_exist_is_found() -> None:
+    page = "`mcp-gateway policy explain`, `mcp-gateway nonsense`, `mcp-gateway policy nonsense`, `mcp-gateway --help`"
+    assert _unknown_commands(page) == ["nonsense", "policy nonsense"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

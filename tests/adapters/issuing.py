@@ -14,7 +14,7 @@ from gateway.adapters.credentials.secret import Fixed
 from gateway.adapters.credentials.token_endpoint import Client, TokenEndpoint
 from gateway.adapters.discovery import Discovery
 from gateway.adapters.fetching import Fetcher
-from gateway.model import Caller, Identity, Outgoing, Subject
+from gateway.model import Caller, Identity, JsonObject, Outgoing, Subject
 
 ISSUER = "https://id.example.com"
 CLIENT_SECRET = "client-secret-recognisable"
@@ -118,5 +118,5 @@ def caller(name: str, token: str | None = None, **more: Any) -> Caller:
 
 
 def asking(who: Caller | None, **more: Any) -> Outgoing:
-    params = {"name": "act", "arguments": {}}
+    params: JsonObject = {"name": "act", "arguments": {}}
     return Outgoing("crm", "tools/call", params, who.key if who else "", caller=who, **more)

@@ -17,7 +17,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from gateway.adapters.access_tokens import AccessTokens
-from gateway.adapters.authenticator import ApiKeys, Front, SurfaceAccess
+from gateway.adapters.authenticator import ApiKeys, Front, Method, SurfaceAccess
 from gateway.adapters.fetching import Document
 from gateway.adapters.jwks import FileSource, KeyRing, KeyTimes, UrlSource
 from gateway.errors import Kind, Refusal
@@ -63,7 +63,7 @@ def _run(test: Callable[[], Awaitable[None]]) -> None:
 
 
 def _front(tokens: AccessTokens | None = None, clock_s: Callable[[], float] = lambda: NOW_S) -> Front:
-    methods = [ApiKeys([BOT_KEY, TRUSTED]), *([] if tokens is None else [tokens])]
+    methods: list[Method] = [ApiKeys([BOT_KEY, TRUSTED]), *([] if tokens is None else [tokens])]
     return Front(methods, SURFACES, clock_s=clock_s)
 
 

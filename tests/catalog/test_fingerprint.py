@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.catalog.fingerprint import fingerprint
+from gateway.model import JsonObject
 
 JSON: Any = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
@@ -47,8 +48,8 @@ def test_the_metadata_of_a_listing_does_not_count(definition: dict[str, Any], me
 
 
 def test_another_user_interface_behind_a_reviewed_tool_is_another_tool() -> None:
-    one = {"name": "chart", "_meta": {"ui": {"resourceUri": "ui://good"}, "seen": 1}}
-    other = {"name": "chart", "_meta": {"ui": {"resourceUri": "ui://bad"}, "seen": 1}}
+    one: JsonObject = {"name": "chart", "_meta": {"ui": {"resourceUri": "ui://good"}, "seen": 1}}
+    other: JsonObject = {"name": "chart", "_meta": {"ui": {"resourceUri": "ui://bad"}, "seen": 1}}
     assert fingerprint(one) != fingerprint(other)
     assert fingerprint(one) == fingerprint({**one, "_meta": {"seen": 2, "ui": {"resourceUri": "ui://good"}}})
 

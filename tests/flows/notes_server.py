@@ -10,7 +10,7 @@ from mcp_types import ToolAnnotations
 
 from examples.demo.eras import serve
 
-READS = ToolAnnotations(readOnlyHint=True)
+READS = ToolAnnotations(read_only_hint=True)
 STDIO = "--stdio" in sys.argv
 
 server = MCPServer("notes")

@@ -70,7 +70,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "namedold": {"credential": {**exchange, "issuer": world.url, "subject_token": "assertion"}},
         }
         backends = {name: {"url": f"{world.url}/{name}/mcp", **way} for name, way in ways.items()}
-        callers = {
+        callers: dict[str, dict[str, Any]] = {
             "tester": {"groups": TESTERS},
             "desk": {"groups": TESTERS, "type": "workload", "names_users": True, "user_groups": TESTERS},
         }

@@ -41,7 +41,8 @@ deny contains finding.refusal(rego.metadata.rule()) if {
 #   code: unknown_argument
 deny contains finding.detailed(rego.metadata.rule(), {"unknown": unknown}) if some unknown in input.unknown_arguments
 """
-CALLERS = {"ann": {"groups": list(TESTERS)}, "bob": {"groups": []}}  # nothing was reviewed, so Bob sees nothing
+# nothing was reviewed, so Bob sees nothing
+CALLERS: dict[str, dict[str, Any]] = {"ann": {"groups": list(TESTERS)}, "bob": {"groups": []}}
 SQL = {"kind": "sql", "dialect": "postgres"}
 
 

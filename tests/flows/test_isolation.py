@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -34,8 +35,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         process = started(["-m", "tests.flows.notes_server"], folder / "notes.log", stopping)
         port = first_line(process, folder / "notes.log", "port").split()[1]
         command = [sys.executable, "-m", "tests.flows.notes_server", "--stdio"]
-        backends = {"web": f"http://127.0.0.1:{port}/mcp", "local": {"command": command, "cwd": str(ROOT)}}
-        callers = {
+        backends: dict[str, str | dict[str, Any]] = {
+            "web": f"http://127.0.0.1:{port}/mcp",
+            "local": {"command": command, "cwd": str(ROOT)},
+        }
+        callers: dict[str, dict[str, Any]] = {
             "ann": {"groups": TESTERS},
             "bob": {"groups": TESTERS},
             "desk": {"groups": TESTERS, "type": "workload", "names_users": True, "user_groups": TESTERS},

@@ -92,7 +92,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "catalog": {"refresh_s": 1},
             "limits": {"failed_logins_per_minute": 10_000},
         }
-        callers = {"tester": {"groups": TESTERS}, "desk": {"groups": TESTERS, "type": "workload", "names_users": True}}
+        callers: dict[str, dict[str, Any]] = {
+            "tester": {"groups": TESTERS},
+            "desk": {"groups": TESTERS, "type": "workload", "names_users": True},
+        }
         policies = granting(folder, *NAMES)
         running = stopping.enter_context(gateway(folder, backends, callers, policies=policies, **told))
         secrets = {

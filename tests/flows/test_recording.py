@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ KEY = "a key of the stand-ins, for this test alone"
 
 
 @pytest.fixture(scope="module")
-def recording(places: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def recording(places: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder: Path = tmp_path_factory.mktemp("recording")
     (folder / "key").write_text(KEY)
-    callers = {"tester": {"groups": TESTERS}, "stranger": {"groups": []}}
+    callers: dict[str, dict[str, Any]] = {"tester": {"groups": TESTERS}, "stranger": {"groups": []}}
     policies = granting(folder, *places, condition='"reviewers" in input.subject.groups')
     audit = {"folder": str(folder / "audit"), "record": "replay", "recording_key": {"file": str(folder / "key")}}
     with gateway(folder, places, callers, policies=policies, audit=audit) as running:

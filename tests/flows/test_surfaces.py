@@ -36,7 +36,7 @@ SURFACES: dict[str, Any] = {
     "team": {"backends": ["new"], "groups": ["team"]},
     "open": {"backends": ["new"], "include": ["new__echo", "new__crash"], "anonymous": True},
 }
-CALLERS = {
+CALLERS: dict[str, dict[str, Any]] = {
     "tester": {"groups": TESTERS},
     "other": {"groups": TESTERS},
     "mate": {"groups": (*TESTERS, "team")},

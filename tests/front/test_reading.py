@@ -28,7 +28,8 @@ def arriving(*messages: MutableMapping[str, Any]) -> Receive:
     async def receive() -> MutableMapping[str, Any]:
         for message in left:
             return message
-        return await asyncio.get_running_loop().create_future()
+        nothing: asyncio.Future[MutableMapping[str, Any]] = asyncio.get_running_loop().create_future()
+        return await nothing
 
     return receive
 
@@ -39,7 +40,7 @@ def read(receive: Receive, *, declared: str | None = None, timeout_s: float = PA
 
 
 def bounded(reading: Awaitable[bytes]) -> bytes:
-    return asyncio.run(asyncio.wait_for(reading, PATIENCE_S))  # type: ignore[arg-type]
+    return asyncio.run(asyncio.wait_for(reading, PATIENCE_S))
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,9 @@ def test_a_broken_change_keeps_what_works_and_says_why_until_it_is_mended(pki: P
         else:
             place.write_bytes(b"-----BEGIN nonsense-----")
         certificates.look()
-        assert certificates.failure is not None
-        assert certificates.failure.startswith(says)
+        failure = certificates.failure
+        assert failure is not None
+        assert failure.startswith(says)
         assert served_certificate(port, pki.trusting()) == first
         place.write_bytes(good)
         certificates.look()

@@ -27,7 +27,8 @@ class Connection:
         if self._left:
             return self._left.pop(0)
         self.drained.set()
-        return await asyncio.get_running_loop().create_future()
+        nothing: asyncio.Future[MutableMapping[str, Any]] = asyncio.get_running_loop().create_future()
+        return await nothing
 
 
 async def running() -> Running:

@@ -26,11 +26,11 @@ from gateway.identity.outbound import (
     why_not_forwarded,
 )
 from gateway.identity.private_keys import Private, key_set, read_keys, signed, signing_key
-from gateway.model import Caller, Identity, Outgoing, Subject
+from gateway.model import Caller, Identity, JsonObject, Outgoing, Subject
 
 GATEWAY, CRM = "https://gateway.example.com", "https://crm.example.com/mcp"
 STAMP = Stamp("random", 1000.9)
-FRAME = {"iss": GATEWAY, "aud": CRM, "jti": "random", "iat": 1000, "exp": 1060}
+FRAME: JsonObject = {"iss": GATEWAY, "aud": CRM, "jti": "random", "iat": 1000, "exp": 1060}
 DESK, ROBOT = Identity("urn:keys", "desk"), Identity("https://id.example.com", "robot")
 
 
@@ -43,6 +43,7 @@ EC, ED, RSA = ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey
 
 
 def test_an_assertion_says_who_asks_through_whom_for_what_and_by_which_decision() -> None:
+    actors: JsonObject = {"sub": "desk", "iss": "urn:keys", "act": {"sub": "robot", "iss": "https://id.example.com"}}
     subject = Subject("user", Identity("https://id.example.com", "ann"), "asserted", groups=("devs",), actors=(DESK, ROBOT))
     request = Outgoing(
         "crm",
@@ -59,7 +60,7 @@ def test_an_assertion_says_who_asks_through_whom_for_what_and_by_which_decision(
         "sub_iss": "https://id.example.com",
         "sub_type": "user",
         "agent": "desk",
-        "act": {"sub": "desk", "iss": "urn:keys", "act": {"sub": "robot", "iss": "https://id.example.com"}},
+        "act": actors,
         "method": "tools/call",
         "item": "crm__find",
         "decision_id": "d1",

@@ -1,5 +1,6 @@
 """Calls as an attacker or an honest user makes them, as the documents that the gateway asks: with its own parser of arguments."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,8 +50,8 @@ class Table:
 
     rule: str
     tool: str  # "warehouse/query"
-    hostile: dict[str, Case]  # a text stands for the argument; an object says more
-    innocent: dict[str, Case]
+    hostile: Mapping[str, Case]  # a text stands for the argument; an object says more
+    innocent: Mapping[str, Case]
     argument: str = ""
     verb: str = "deny"
     base: dict[str, Any] = field(default_factory=dict)  # what all cases share

@@ -68,8 +68,8 @@ def recorded(policies: Path, folder: Path) -> Path:
 
 def test_explain_and_access_answer_of_rules_and_facts_that_live_apart_as_of_the_whole(tmp_path: Path) -> None:
     (tmp_path / "personas.yaml").write_text(PERSONAS)
-    explain = ["explain", "--as", "ada", "--group", "analysts", "--tool", "crm__search_customers"]
-    access = ["access", "--personas", tmp_path / "personas.yaml", "--backend", "crm"]
+    explain: list[str | Path] = ["explain", "--as", "ada", "--group", "analysts", "--tool", "crm__search_customers"]
+    access: list[str | Path] = ["access", "--personas", tmp_path / "personas.yaml", "--backend", "crm"]
     for command in (explain, access):
         expected = told(*command, "--policies", ROOT / "policies")
         for rules, facts in parted(ROOT / "policies", tmp_path / command[0]).items():
@@ -85,7 +85,7 @@ def test_replay_and_coverage_take_facts_that_live_apart_also_for_what_they_compa
     access.write_text(access.read_text().replace('"engineers": {"tool": {"search_customers"}},', ""))
     shutil.rmtree(other / "mcp/facts")
     for rules, facts in parted(whole, tmp_path / "parted").items():
-        put = ["replay", "--audit", audit, "--facts", facts, "--policies"]
+        put: list[str | Path] = ["replay", "--audit", audit, "--facts", facts, "--policies"]
         assert told(*put, rules)["differing"] == 0
         assert told(*put, rules, "--against", other)["kinds"]["newly-allowed"] == 1
         assert told(*put, other, "--against", whole)["kinds"]["newly-denied"] == 1  # which has facts of its own
@@ -99,7 +99,8 @@ def test_a_change_of_facts_alone_is_compared_with_the_set_in_force(tmp_path: Pat
     rules, facts = next(iter(folders.items()))
     path = facts / "data.yaml"
     path.write_text(path.read_text() + "\nrules:\n  servers/crm/changes: {enforcement: observe}\n")
-    asked = ["access", "--personas", tmp_path / "personas.yaml", "--backend", "crm", "--policies", rules, "--facts", facts]
+    asked: list[str | Path] = ["access", "--personas", tmp_path / "personas.yaml", "--backend", "crm"]
+    asked += ["--policies", rules, "--facts", facts]
     changes = told(*asked, "--against", ROOT)["changes"]
     assert {(each["kind"], each["item"]) for each in changes} == {("wider", "crm__update_customer")}
     assert told(*asked, "--against", rules)["changes"] == []
@@ -108,14 +109,14 @@ def test_a_change_of_facts_alone_is_compared_with_the_set_in_force(tmp_path: Pat
 def test_rules_without_their_facts_are_told_how_to_get_them(tmp_path: Path) -> None:
     (tmp_path / "personas.yaml").write_text(PERSONAS)
     rules = next(iter(parted(ROOT / "policies", tmp_path / "parted")))
-    asked = ["--policies", rules]
     audit = recorded(pinned(tmp_path / "whole"), tmp_path / "audit")
-    for command in (
+    commands: tuple[list[str | Path], ...] = (
         ["explain", "--tool", "crm__search_customers"],
         ["access", "--personas", tmp_path / "personas.yaml"],
         ["replay", "--audit", audit],
-    ):
-        done = ran(*command, *asked)
+    )
+    for command in commands:
+        done = ran(*command, "--policies", rules)
         assert (done.exit_code, "--facts" in done.output) == (1 if command[0] == "explain" else 2, True), done.output
 
 
@@ -127,7 +128,7 @@ def test_a_bundle_finds_the_reviewed_definitions_in_the_catalog_beside_it(tmp_pa
     (whole / "policies/mcp/org/hinted.rego").write_text(HINTED)
     (whole / "bundle.tar.gz").write_bytes(packed(whole / "policies"))
     parts = parted(whole / "policies", whole / "parted")
-    asked = ["access", "--personas", tmp_path / "personas.yaml", "--backend", "crm", "--policies"]
+    asked: list[str | Path] = ["access", "--personas", tmp_path / "personas.yaml", "--backend", "crm", "--policies"]
     expected = told(*asked, whole)["cells"]
     allowed = {cell["item"] for cell in expected if cell["access"] == "allowed" and cell["persona"] == "analyst"}
     assert "crm__search_customers" in allowed  # since its reviewed definition says that it only reads

@@ -74,7 +74,8 @@ def test_same_files_key_and_time_make_the_same_bytes(root: Path, key: Path, tmp_
 
 def opa_takes(packed: Path, key: Path) -> str:
     """What OPA says of the bundle when it verifies it: nothing, or why not."""
-    arguments = ["--verification-key", key.with_name("public.pem"), "--verification-key-id", "k1", "--signing-alg", "ES256"]
+    public = str(key.with_name("public.pem"))
+    arguments = ["--verification-key", public, "--verification-key-id", "k1", "--signing-alg", "ES256"]
     done = subprocess.run(
         [find("opa"), "build", "--bundle", packed.name, *arguments, "-o", "again.tar.gz"],
         cwd=packed.parent,

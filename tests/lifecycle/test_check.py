@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -229,19 +230,19 @@ test_at_once if true
 """
 
 
-def rows(root: Path, *texts: str, **plan: float) -> dict[str, Row]:
+def rows(root: Path, *texts: str, plan: Plan) -> dict[str, Row]:
     """Of the repository with these tests alone."""
     shutil.rmtree(root / "policy_tests")
     (root / "policy_tests").mkdir()
     for number, text in enumerate(texts):
         (root / f"policy_tests/endless{number}_test.rego").write_text(text)
-    asked = Plan(without=NAMES - {"types", "tests", "test inputs", "bundle"}, **plan)
+    asked = replace(plan, without=NAMES - {"types", "tests", "test inputs", "bundle"})
     told = asyncio.run(examined(repository(root), find("opa"), None, plan=asked))
     return {each.check: each for each in told if each.state != "left out"}
 
 
 def test_a_test_that_takes_too_long_is_a_finding_at_its_line_and_the_other_rows_go_on(root: Path) -> None:
-    told = rows(root, ENDLESS, test_s=1.0)
+    told = rows(root, ENDLESS, plan=Plan(test_s=1.0))
     states = {name: each.state for name, each in told.items()}
     assert states == {"types": "ok", "tests": "failed", "test inputs": "ok", "bundle": "ok"}
     (found,) = told["tests"].findings
@@ -251,7 +252,7 @@ def test_a_test_that_takes_too_long_is_a_finding_at_its_line_and_the_other_rows_
 
 def test_tests_that_together_take_too_long_are_not_run_with_the_slow_ones_named(root: Path) -> None:
     texts = [ENDLESS.replace("endless", f"endless{number}") for number in range(3)]
-    told = rows(root, *texts, test_s=12.0, patience_s=24.0)
+    told = rows(root, *texts, plan=Plan(test_s=12.0, patience_s=24.0))
     states = {name: each.state for name, each in told.items()}
     assert states == {"types": "ok", "tests": "not run", "test inputs": "not run", "bundle": "ok"}
     assert told["tests"].told.endswith("opa test took longer than 24 s")

@@ -18,7 +18,13 @@ from tools.binaries import find
 ASKED = [{"decision_id": "d", "phase": "request"}]
 A = {"rule": "org/destructive", "code": "destructive_tool", "message": "no"}
 B = {"rule": "servers/crm/changes", "code": "account_managers_only", "message": "no"}
-REFUSED_BY_BOTH = {"type": "exchange", "time_ns": 30, "decisions": ASKED, "granted_by": ["servers/crm/access"], "denials": [A, B]}
+REFUSED_BY_BOTH: dict[str, Any] = {
+    "type": "exchange",
+    "time_ns": 30,
+    "decisions": ASKED,
+    "granted_by": ["servers/crm/access"],
+    "denials": [A, B],
+}
 REFUSED_BY_ONE = {"type": "exchange", "time_ns": 40, "decisions": ASKED, "granted_by": ["servers/crm/access"], "denials": [B]}
 LISTED = {
     "type": "listing",

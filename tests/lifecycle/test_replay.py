@@ -17,6 +17,7 @@ from gateway.lifecycle.replay.policy import Policy, policy
 from gateway.lifecycle.replay.run import Report, replayed
 from gateway.lifecycle.replay.traffic import Traffic, traffic
 from gateway.lifecycle.ruleset import OF_EXCEPTIONS, OF_FRAME
+from gateway.model import JsonObject
 from gateway.policy.extract.declared import declarations
 from tests.lifecycle.traffic import decision, source, written
 from tests.policies.demo import asked, everything, pinned, resource
@@ -197,7 +198,7 @@ deny contains finding.refusal(rego.metadata.rule()) if {
 """
 
 
-ANSWERED = {"decision_id": "d", "phase": "request", "stand_ins": ["/arguments/query"], "answer": {}}
+ANSWERED: JsonObject = {"decision_id": "d", "phase": "request", "stand_ins": ["/arguments/query"], "answer": {}}
 
 
 def searched(path: str, inside: bool | None) -> dict[str, Any]:
@@ -219,7 +220,8 @@ def test_a_set_hears_what_its_own_facts_declare(opa: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("under", "declares"), [("5f1ae4a3b7c90d12", True), ("v1.5f1ae4a3b7c90d12", True), ("v1.5f1ae4", False)])
 def test_what_the_recorded_set_declared_is_known_whatever_it_was_labelled(under: str, declares: bool) -> None:
-    facts = {"items": {"crm": {"tool": {"search_customers": {"extract": {"query": {"kind": "path", "roots": ["/srv"]}}}}}}}
+    extract: JsonObject = {"query": {"kind": "path", "roots": ["/srv"]}}
+    facts: JsonObject = {"items": {"crm": {"tool": {"search_customers": {"extract": extract}}}}}
     told = declarations(facts, "5f1ae4a3b7c90d12")
     (question,) = traffic([{"decisions": [{**ANSWERED, "revision": under, "document": searched("/qrx/x", True)}]}]).questions
     document = msgspec.json.decode(question.document)["input"]
@@ -283,18 +285,18 @@ def test_replay_of_an_unchanged_policy_reports_nothing(opa: str, live: Path) -> 
 
 
 def test_what_was_not_kept_is_counted_by_its_reason() -> None:
-    lost = {"decision_id": "a", "phase": "request"}
-    large = {**lost, "decision_id": "b", "document": {"omitted": {"bytes": 1, "sha256": "0"}}}
-    other = {**lost, "decision_id": "c", "document": {"version": 2}}
-    broken = {**lost, "decision_id": "d", "document": {"version": 1}}
+    lost: JsonObject = {"decision_id": "a", "phase": "request"}
+    large: JsonObject = {**lost, "decision_id": "b", "document": {"omitted": {"bytes": 1, "sha256": "0"}}}
+    other: JsonObject = {**lost, "decision_id": "c", "document": {"version": 2}}
+    broken: JsonObject = {**lost, "decision_id": "d", "document": {"version": 1}}
     found = traffic([{"decisions": [lost, large]}, {"decisions": [other, broken]}, {"type": "start"}])
     reasons = {"not recorded": 1, "over the size limit": 1, "of another contract version": 1, "unreadable": 1}
     assert (found.decisions, dict(found.missing), found.questions) == (4, reasons, [])
 
 
 def test_a_list_answered_from_memory_counts_at_the_question_it_was_answered_by() -> None:
-    whole = {"decision_id": "a", "phase": "list", "document": asked([], SEARCH), "answer": {}}
-    named = {"decision_id": "a", "phase": "list", "revision": "r"}
+    whole: JsonObject = {"decision_id": "a", "phase": "list", "document": asked([], SEARCH), "answer": {}}
+    named: JsonObject = {"decision_id": "a", "phase": "list", "revision": "r"}
     found = traffic([{"decisions": [named]}, {"decisions": [whole]}, {"decisions": [named]}])
     assert [each.times for each in found.questions] == [3]
     assert (found.decisions, dict(found.missing)) == (3, {})

@@ -98,7 +98,7 @@ def of(subject: str, tool: tuple[str, str], arguments: dict[str, Json], phase: s
 
 
 NAMES = st.sampled_from(["before", "behind", "level", "withheld", "suffix", "email"])
-VALUES = st.sampled_from(["x", "y", 1, None, "example.com", "full"])
+VALUES: st.SearchStrategy[Json] = st.sampled_from(["x", "y", 1, None, "example.com", "full"])
 SUBJECTS = st.sampled_from(["ada@example.com", "bob@example.com"])
 PHASES = st.sampled_from(["request", "request", "result", "list"])
 

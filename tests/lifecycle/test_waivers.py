@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.lifecycle.waivers import Use, Waiver, Waivers, uses, waivers
+from gateway.model import JsonObject
 from tests.lifecycle.repositories import copied, replaced
 
 DAY_NS = 86_400 * 10**9
@@ -22,7 +23,9 @@ def fact(subject: str, until_ns: int, *, rule: str = "org/destructive", backend:
     return {"rule": rule, "issuer": ISSUER, "subject": subject, "backends": [backend], "until_ns": until_ns}
 
 
-def line(exchange: str, subject: str, time_ns: int, *, type: str = "intent", rule: str = "org/destructive", **more: Any) -> Any:
+def line(
+    exchange: str, subject: str, time_ns: int, *, type: str = "intent", rule: str = "org/destructive", **more: Any
+) -> dict[str, Any]:
     return {
         "type": type,
         "exchange_id": exchange,
@@ -39,7 +42,7 @@ def waiver(subject: str, until_ns: int, state: Any, used: int = 0, last_ns: int 
 
 
 def test_each_waiver_is_told_with_its_uses_and_a_use_of_none_apart() -> None:
-    facts = {"waivers": [fact("ada", 500), fact("bob", 300), fact("eve", 90), fact("ada", 80)]}
+    facts: JsonObject = {"waivers": [fact("ada", 500), fact("bob", 300), fact("eve", 90), fact("ada", 80)]}
     records = [
         line("1", "ada", 60),
         line("1", "ada", 61, type="outcome"),
@@ -65,7 +68,7 @@ def test_each_waiver_is_told_with_its_uses_and_a_use_of_none_apart() -> None:
     )
 
 
-APPROVAL = {
+APPROVAL: dict[str, Any] = {
     "issuer": ISSUER,
     "subject": "ada",
     "backend": "crm",
@@ -80,11 +83,11 @@ RULE = "org/destructive_needs_approval"
 def approved(exchange: str, subject: str, time_ns: int, tool: str = "wipe") -> dict[str, Any]:
     duties = [{"rule": RULE, "type": "audit", "code": "approved_in_facts"}, {"rule": "org/audit", "type": "audit", "code": "x"}]
     item = {"type": "tool", "public_name": "x", "name": tool}
-    return line(exchange, subject, time_ns, waived=[], duties=duties, item=item)  # type: ignore[no-any-return]
+    return line(exchange, subject, time_ns, waived=[], duties=duties, item=item)
 
 
 def test_calls_that_the_facts_approve_are_told_like_waivers_for_one_tool() -> None:
-    settings = {"destructive_needs_approval": {"approved": [APPROVAL, {**APPROVAL, "until_ns": 90}]}}
+    settings: JsonObject = {"destructive_needs_approval": {"approved": [APPROVAL, {**APPROVAL, "until_ns": 90}]}}
     records = [approved("1", "ada", 95), approved("1", "ada", 96), approved("2", "ada", 97, "drop"), line("3", "ada", 98)]
     reason = "by bob: asked for"
     assert waivers({"waivers": [fact("ada", 400)], "settings": settings}, records, now_ns=100) == Waivers(

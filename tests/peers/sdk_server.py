@@ -43,7 +43,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 Era = Literal["modern", "legacy", "both"]
 ROOT = Path(__file__).resolve().parents[2]
 MODERN = b"2026-07-28"
-READS = ToolAnnotations(readOnlyHint=True)
+READS = ToolAnnotations(read_only_hint=True)
 
 warnings.simplefilter("ignore")  # the SDK deprecates what legacy peers still use
 
@@ -192,12 +192,12 @@ class Everything:
             """One page."""
             return f"Page {number}."
 
-        @server.completion()
+        @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]  # the SDK leaves it without types
         async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
             names = ["ada", "ben", "bea"] if isinstance(ref, PromptReference) else ["1", "2", "10"]
             return Completion(values=[each for each in names if each.startswith(argument.value)])
 
-        @server.custom_route("/counts", methods=["GET"])
+        @server.custom_route("/counts", methods=["GET"])  # type: ignore[untyped-decorator]
         async def counts(request: Request) -> JSONResponse:
             return JSONResponse(self.counts)
 

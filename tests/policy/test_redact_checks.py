@@ -146,7 +146,7 @@ WORST: dict[str, dict[str, Json]] = {
 def test_the_steps_of_one_result_are_counted_over_all_of_it_and_all_duties(case: str) -> None:
     """Otherwise a result of many texts costs many times what one text may."""
     duties = [duty(CARD, "luhn", target="result"), duty(IBAN, "iban", target="result")]
-    result = {**WORST[case], "last": ["4111111111111111"]}
+    result: dict[str, Json] = {**WORST[case], "last": ["4111111111111111"]}
     done = compile_redactions(duties, KEY).result(result)
     assert (done.spent, "last" in done.value) == (True, False)
     assert done.withheld > 0
@@ -159,7 +159,7 @@ def test_what_is_left_when_the_steps_are_spent_is_withheld_unseen() -> None:
 
 def test_a_large_table_with_few_numbers_keeps_all_else() -> None:
     rows: list[Json] = [{"id": row, "note": "nothing to see"} for row in range(60_000)]
-    kept = [*rows[:30_000], {"card": "4111111111111111"}, *rows[30_000:]]
+    kept: list[Json] = [*rows[:30_000], {"card": "4111111111111111"}, *rows[30_000:]]
     done = compile_redactions([duty(CARD, "luhn", target="result")], KEY).result({"structuredContent": {"rows": kept}})
     assert done.value == {"structuredContent": {"rows": [*rows[:30_000], {"card": "#"}, *rows[30_000:]]}}
 

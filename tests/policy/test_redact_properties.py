@@ -26,7 +26,7 @@ values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4), max_leaves=12
 )
 objects = st.dictionaries(words, values, max_size=4)
-with_secret = st.builds(lambda before, after: before + SECRET + after, words, words)
+with_secret: st.SearchStrategy[str] = st.builds(lambda before, after: before + SECRET + after, words, words)
 
 
 def duty(target: str, action: str = "replace", **changes: object) -> Redaction:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from gateway.model import Json, JsonObject
 from gateway.policy.schema_check import compiled, result_valid
 
 MERGE: dict[str, Any] = {
@@ -65,7 +66,8 @@ UNUSABLE: dict[str, Any] = {
 @pytest.mark.parametrize("name", UNUSABLE)
 def test_nothing_is_valid_under_a_schema_that_cannot_be_judged(name: str) -> None:
     validator = compiled(UNUSABLE[name])
-    assert [validator.valid(value) for value in ({}, "a")] == [False, False]
+    values: tuple[Json, ...] = ({}, "a")
+    assert [validator.valid(value) for value in values] == [False, False]
 
 
 def test_the_reason_is_told_to_the_operator() -> None:
@@ -74,12 +76,17 @@ def test_the_reason_is_told_to_the_operator() -> None:
 
 
 def test_draft_7_is_judged_by_its_own_rules() -> None:
-    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "string"}], "additionalItems": False}
-    assert [compiled(schema).valid(value) for value in (["a"], ["a", 1], [1])] == [True, False, False]
+    schema: JsonObject = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "items": [{"type": "string"}],
+        "additionalItems": False,
+    }
+    values: tuple[Json, ...] = (["a"], ["a", 1], [1])
+    assert [compiled(schema).valid(value) for value in values] == [True, False, False]
 
 
 def test_references_that_double_at_every_level_end_soon() -> None:
-    levels = {f"l{n}": {"allOf": [{"$ref": f"#/$defs/l{n + 1}"}] * 2} for n in range(40)}
+    levels: JsonObject = {f"l{n}": {"allOf": [{"$ref": f"#/$defs/l{n + 1}"}] * 2} for n in range(40)}
     started = time.perf_counter()
     assert not compiled({"$defs": {**levels, "l40": {}}, "$ref": "#/$defs/l0"}).valid({})
     assert time.perf_counter() - started < 2

@@ -49,16 +49,20 @@ def test_sound_parameters_pass(method: str, params: JsonObject) -> None:
     check_params(method, params)
 
 
+NO_OBJECTS: tuple[Json, ...] = (None, [], "{}", 0)
+NO_TEXTS: tuple[Json, ...] = (1, None, {})
+NO_METADATA: tuple[Json, ...] = (None, [], "x")
+NO_TOKENS: tuple[Json, ...] = (None, True, 1.0, {}, [])
 MISTAKES: list[tuple[str, dict[str, Any], str]] = [
     *((method, {"cursor": cursor}, CURSOR) for method in LISTS for cursor in (None, 5, ["a"])),
     *(("tools/call", {"name": name}, NAME) for name in (None, 5, "", "t" * 257, ["t"], {"name": "t"})),
-    *(("tools/call", {"name": "t", "arguments": given}, ARGUMENTS) for given in (None, [], "{}", 0)),
+    *(("tools/call", {"name": "t", "arguments": given}, ARGUMENTS) for given in NO_OBJECTS),
     ("tools/call", {"Name": "t"}, NAME),
     ("prompts/get", {}, NAME),
     ("prompts/get", {"name": "p", "arguments": None}, ARGUMENTS),
     *(
         ("prompts/get", {"name": "p", "arguments": {"a": value}}, "the arguments of a prompt must be strings")
-        for value in (1, None, {})
+        for value in NO_TEXTS
     ),
     *(
         (f"resources/{verb}", {"uri": uri}, URI)
@@ -93,11 +97,8 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("subscriptions/listen", {"notifications": {"resourceSubscriptions": "a"}}, "resourceSubscriptions must be a list of URIs"),
     ("subscriptions/listen", {"notifications": {"resourceSubscriptions": [1]}}, "resourceSubscriptions must be a list of URIs"),
-    *(("ping", {"_meta": meta}, "_meta must be an object") for meta in (None, [], "x")),
-    *(
-        ("ping", {"_meta": {"progressToken": token}}, "_meta.progressToken must be a string or an integer")
-        for token in (None, True, 1.0, {}, [])
-    ),
+    *(("ping", {"_meta": meta}, "_meta must be an object") for meta in NO_METADATA),
+    *(("ping", {"_meta": {"progressToken": token}}, "_meta.progressToken must be a string or an integer") for token in NO_TOKENS),
     (
         "ping",
         {"_meta": {"io.modelcontextprotocol/logLevel": "loud"}},

@@ -10,21 +10,21 @@ from typing import Any, TypeVar
 
 from gateway.adapters.backends import BackendSet, BackendSpec, HttpSpec, Pace, Timeouts
 from gateway.errors import BackendFailed
-from gateway.model import Answer, BackendMessage, Change, Outgoing
+from gateway.model import Answer, BackendMessage, Change, JsonObject, Outgoing
 
 T = TypeVar("T")
 
 CLIENT = {"name": "gateway", "version": "1"}
 QUICK = Pace(failures=3, first_s=0.02, most_s=0.1)
 SHORT = Timeouts(connect_s=2, first_byte_s=0.3, idle_s=0.3, total_s=1)
-DISCOVERED = {
+DISCOVERED: JsonObject = {
     "resultType": "complete",
     "supportedVersions": ["2026-07-28"],
     "capabilities": {"tools": {}},
     "ttlMs": 0,
     "cacheScope": "private",
 }
-DONE = {"resultType": "complete", "content": [{"type": "text", "text": "done"}]}
+DONE: JsonObject = {"resultType": "complete", "content": [{"type": "text", "text": "done"}]}
 
 
 def run(main: Coroutine[Any, Any, T], limit_s: float = 25) -> T:
@@ -72,7 +72,7 @@ class Received:
         self.raw(json.dumps(message).encode(), status, **headers)
 
     def result(self, result: Any, **headers: str) -> None:
-        self.json({"jsonrpc": "2.0", "id": self.id, "result": result}, **headers)
+        self.json({"jsonrpc": "2.0", "id": self.id, "result": result}, 200, **headers)
 
     def error(self, code: int, message: str, status: int = 200, data: Any = None) -> None:
         self.json({"jsonrpc": "2.0", "id": self.id, "error": {"code": code, "message": message, "data": data}}, status)

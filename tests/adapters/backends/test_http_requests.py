@@ -5,7 +5,7 @@ import asyncio
 from gateway.adapters.backends import HttpSpec
 from gateway.adapters.credentials.secret import Fixed
 from gateway.adapters.credentials.static import StaticCredential
-from gateway.model import Answer, Fault, Listing, Log, Outgoing, Progress
+from gateway.model import Answer, Fault, JsonObject, Listing, Log, Outgoing, Progress
 from tests.adapters.backends.scripted import (
     DONE,
     Received,
@@ -239,8 +239,8 @@ def test_the_official_server_answers_everything_in_either_era() -> None:
                     behind, Outgoing(backend, "prompts/get", {"name": "greet", "arguments": {"name": "Ada"}}, "ada")
                 )
                 assert isinstance(prompt, Answer)
-                ref = {"ref": {"type": "ref/prompt", "name": "greet"}, "argument": {"name": "name", "value": "b"}}
-                (completion,) = await messages(behind, Outgoing(backend, "completion/complete", dict(ref), "ada"))
+                ref: JsonObject = {"ref": {"type": "ref/prompt", "name": "greet"}, "argument": {"name": "name", "value": "b"}}
+                (completion,) = await messages(behind, Outgoing(backend, "completion/complete", ref, "ada"))
                 assert isinstance(completion, Answer)
                 assert completion.result["completion"] == {"values": ["ben", "bea"]}
             for backend in ("modern", "legacy"):

@@ -123,7 +123,7 @@ def test_at_the_cap_the_least_used_session_ends_and_a_used_one_never_does() -> N
             await eventually(lambda: len(server.of("tools/call")) == 4)
             assert await failure(behind, tool_call(owner="ada")) == ("busy", False)
             go_on.set()
-            assert await asyncio.gather(waiting, also) == ["s2", "s3"]
+            assert [*await asyncio.gather(waiting, also)] == ["s2", "s3"]
 
     run(main())
 

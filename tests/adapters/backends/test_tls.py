@@ -3,7 +3,7 @@
 import hashlib
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,9 @@ def test_a_backend_is_verified_by_its_pinned_certificate_alone(authority: Author
 
 
 def test_our_client_certificate_is_shown_with_a_ca_and_with_a_pin(authority: Authority) -> None:
-    ours = {"cert_file": authority.client, "key_file": authority.client}
-    assert answer(TlsSpec(ca_file=authority.ca, **ours), authority.strict) == "done"
-    assert answer(TlsSpec(pin_sha256=authority.pin, **ours), authority.strict) == "done"
+    ours = TlsSpec(cert_file=authority.client, key_file=authority.client)
+    assert answer(replace(ours, ca_file=authority.ca), authority.strict) == "done"
+    assert answer(replace(ours, pin_sha256=authority.pin), authority.strict) == "done"
     assert answer(TlsSpec(ca_file=authority.ca), authority.strict)[0] in ("unreachable", "closed")
 
 

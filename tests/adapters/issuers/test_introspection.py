@@ -172,7 +172,7 @@ def test_a_remembered_token_opens_only_the_surface_that_it_is_for() -> None:
     run(main)
 
 
-NOT_FOR_US = {
+NOT_FOR_US: dict[str, tuple[dict[str, Any], str]] = {
     "another issuer": ({"iss": "https://evil.example"}, "issuer"),
     "an issuer that is no text": ({"iss": None}, "issuer"),
     "another audience": ({"aud": "https://other.example/mcp"}, "audience"),
@@ -244,12 +244,13 @@ def test_a_misshapen_answer_lets_nobody_in_and_does_not_blame_the_token(name: st
             assert await _refused(method, TOKEN) == "issuer_unavailable"
             assert await _refused(method, TOKEN) == "issuer_unavailable"
             assert (method.calls["unavailable"], "/elsewhere" in issuer.counts) == (2, False)
-            assert method.failure is not None
+            failure = method.failure
+            assert failure is not None
             issuer.answers["/introspect"] = Answer(ACTIVE)
             assert (await _granted(method, TOKEN)).subject == ALICE, "it heals by itself, and no answer was kept"
             assert method.failure is None
             await method.close()
-            told = caplog.text + str(method.failure)
+            told = caplog.text + failure
             assert [each for each in (TOKEN, "s3cret") if each in told] == []
 
     with caplog.at_level(logging.DEBUG):

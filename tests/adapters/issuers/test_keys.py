@@ -71,11 +71,14 @@ def test_a_rotation_fails_no_request_of_the_traffic_around_it() -> None:
                         failed.append((signing[0], rejected.cause))
                     await asyncio.sleep(0)
 
+            async def sent_over(number: int) -> None:
+                await until(lambda: sent[0] > number)
+
             users = [asyncio.ensure_future(traffic()) for _ in range(5)]
             for rotation in range(1, 6):
                 issuer.publish(f"k{rotation - 1}", f"k{rotation}")  # published, and used in the same moment
                 signing[0], before = f"k{rotation}", sent[0]
-                await until(lambda before=before: sent[0] > before + 20)
+                await sent_over(before + 20)
             ended.set()
             await asyncio.gather(*users)
             assert (failed, sent[0] > 100) == ([], True)
@@ -454,7 +457,7 @@ def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> 
 
 _TEXT = st.text(alphabet="ABab01-_", max_size=90) | st.sampled_from(["AQAB", "", "P-256", "sig", "ES256"])
 _VALUE = _TEXT | st.none() | st.integers() | st.lists(_TEXT, max_size=2) | st.booleans()
-_JWK = st.fixed_dictionaries(
+_JWK: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"kty": st.sampled_from(["RSA", "EC", "OKP", "oct", None, []])},
     optional={
         "crv": st.sampled_from(["P-256", "secp256k1", "Ed25519", "X448", None, []]),

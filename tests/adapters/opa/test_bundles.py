@@ -19,6 +19,7 @@ from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.snapshot import Source, take
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.errors import Undecided
+from gateway.model import JsonObject
 from gateway.policy import bundle
 from gateway.policy.bundle_signature import Key, Trust, public_key, signature
 from tests.adapters.opa.test_decider import ALLOWED, RULES, Edit, until, within
@@ -35,7 +36,7 @@ def write(files: Mapping[str, bytes], target: Path, *, keyid: str | None = "k1",
     """A bundle of these files, put in its place at once; `extra`: added to a rule after signing."""
     whole = {**files, ".manifest": b'{"revision":"v1"}'}
     if keyid is not None:
-        claims = {"files": [], "keyid": keyid, "iat": time.time() - age_s, "contents": bundle.digest(whole)}
+        claims: JsonObject = {"files": [], "keyid": keyid, "iat": time.time() - age_s, "contents": bundle.digest(whole)}
         whole[".signatures.json"] = signature(KEY, claims)
     whole[RULES] += extra
     half = target.with_name("half")

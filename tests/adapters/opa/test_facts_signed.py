@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from gateway.adapters.opa.snapshot import Source, take
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.lifecycle import rollback
 from gateway.lifecycle.rollback import Outcome
+from gateway.model import JsonObject
 from gateway.policy import bundle
 from gateway.policy.bundle_signature import signature
 from tests.adapters.opa.test_bundles import KEY, TRUST, contents, write
@@ -31,7 +32,7 @@ def facts(text: str, target: Path, *, age_s: float = 0.0, signed: bool = True, m
     """A bundle of facts, put in its place at once."""
     files = {FACTS: text.encode(), ".manifest": b'{"revision":"f","roots":["mcp/facts"]}', **(more or {})}
     if signed:
-        claims = {"files": [], "keyid": "k1", "iat": time.time() - age_s, "contents": bundle.digest(files)}
+        claims: JsonObject = {"files": [], "keyid": "k1", "iat": time.time() - age_s, "contents": bundle.digest(files)}
         files[".signatures.json"] = signature(KEY, claims)
     half = target.with_name("half")
     half.write_bytes(bundle.pack(files))
@@ -65,15 +66,14 @@ def test_only_signed_facts_in_time_and_nothing_but_facts_are_taken(apart: Source
     assert taken.facts is not None
     assert (taken.texts[FACTS], taken.facts.revision.partition(".")[0]) == (b"version: 1\n", "f")
     reasons = []
-    for number, make in enumerate(
-        (
-            lambda: facts("version: 1\n", place, signed=False),
-            lambda: facts("version: 1\n", place, age_s=150.0),
-            lambda: facts("version: 1\n", place, more={"mcp/servers/crm/all.rego": b"package mcp.servers.crm.all\n"}),
-            lambda: facts("version: 1\n", place, more={"mcp/facts/more.rego": b"package mcp.facts.more\n"}),
-            lambda: write({RULES: b"package mcp.authz.decision\n"}, place),
-        )
-    ):
+    bad: tuple[Callable[[], Path], ...] = (
+        lambda: facts("version: 1\n", place, signed=False),
+        lambda: facts("version: 1\n", place, age_s=150.0),
+        lambda: facts("version: 1\n", place, more={"mcp/servers/crm/all.rego": b"package mcp.servers.crm.all\n"}),
+        lambda: facts("version: 1\n", place, more={"mcp/facts/more.rego": b"package mcp.facts.more\n"}),
+        lambda: write({RULES: b"package mcp.authz.decision\n"}, place),
+    )
+    for number, make in enumerate(bad):
         make()
         found = reason(apart, tmp_path / str(number))
         said = re.sub(r"15\d s ago", "150 s ago", found.message)  # by the clock of a busy machine

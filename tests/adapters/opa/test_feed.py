@@ -104,6 +104,9 @@ def test_what_is_no_good_bundle_never_reaches_the_file_and_says_why(
                 assert wanted.folder.read_bytes() == good
                 return feed.status().problem.removeprefix(f"{served.url}: ")
 
+            def compressed() -> None:
+                served.status, served.headers = 200, {"Content-Encoding": "gzip"}
+
             def bodied(body: bytes) -> Callable[[], None]:
                 return lambda: setattr(served, "body", body)
 
@@ -113,7 +116,7 @@ def test_what_is_no_good_bundle_never_reaches_the_file_and_says_why(
                 await problem(bodied(write(contents(policies), made, extra=b"# more\n").read_bytes())),
                 await problem(lambda: setattr(served, "status", 302)),
                 await problem(lambda: setattr(served, "status", 503)),
-                await problem(lambda: (setattr(served, "status", 200), setattr(served, "headers", {"Content-Encoding": "gzip"}))),  # type: ignore[func-returns-value]
+                await problem(compressed),
             ]
             assert told == [
                 "the bundle is no whole gzip file",

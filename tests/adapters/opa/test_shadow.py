@@ -128,7 +128,7 @@ async def shadowing(opa: str, policies: Path, budget: Budget | None = None, **pl
     rule.write_text(rule.read_text().replace('resource.backend == "crm"', 'resource.backend != "other"'))
     schemas = policies.with_name("schemas")
     live = PolicySetDecider(Source(policies, schemas), opa, Limits(), lambda event: None)
-    plan = Plan(opa, str(folder), str(schemas), None, **{"deadline_s": 2.0, **planned})
+    plan = msgspec.structs.replace(Plan(opa, str(folder), str(schemas), None, deadline_s=2.0), **planned)
     book, events = Book(), list[PolicyEvent]()
     shadow = Shadow(plan, budget or Budget(), book, events.append)
     await live.start()

@@ -66,7 +66,7 @@ async def _agree(repository: Path, people: Sequence[Persona], now_ns: int, calls
                     assert {rule for rule, positions in said[0].items() if position in positions} == set(said[1])
                 condition = (await standing(policy, asked, await open_parts(policy, asked))).allowed
                 for arguments, time_ns, approvals in calls:
-                    context = {**asked["context"], "time_ns": time_ns, "approvals": approvals}  # type: ignore[dict-item]
+                    context: JsonObject = {**_context(asked), "time_ns": time_ns, "approvals": [*approvals]}
                     call: JsonObject = {**asked, "arguments": arguments, "context": context}
                     now = await allowed(policy, call)
                     assert cell.access != "unknown", cell
@@ -82,5 +82,10 @@ async def _agree(repository: Path, people: Sequence[Persona], now_ns: int, calls
 
 async def _said(policy: Opened, asked: JsonObject, count: int) -> Decision:
     verdict = await policy.ask({"input": asked})
-    phase = "list" if count > 1 else "request"
-    return decision.read(verdict.result, asked=count, phase=phase, revision="", decision_id="")
+    return decision.read(verdict.result, asked=count, phase="list" if count > 1 else "request", revision="", decision_id="")
+
+
+def _context(asked: JsonObject) -> JsonObject:
+    context = asked["context"]
+    assert isinstance(context, dict)
+    return context

@@ -15,9 +15,10 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from gateway.lifecycle.catalog.digestible import MAX_NODES, Digest, digestible
+from gateway.model import Json, JsonObject
 from tools.binaries import find
 
-TEXT = {"type": "string"}
+TEXT: JsonObject = {"type": "string"}
 NO_NAMES = "it lists no names, so rules about them are not checked"
 
 
@@ -71,7 +72,7 @@ def test_what_is_required_of_several_choices_keeps_every_name() -> None:
 
 
 def test_the_names_of_all_choices_are_names() -> None:
-    schema = {
+    schema: JsonObject = {
         "type": "object",
         "oneOf": [arguments({"a": TEXT, "kind": {"const": "a"}}), arguments({"b": TEXT, "kind": {"const": "b"}})],
         "then": {"properties": {"c": TEXT}},
@@ -82,7 +83,7 @@ def test_the_names_of_all_choices_are_names() -> None:
 
 
 def test_an_object_of_any_names_among_the_choices_leaves_names_open() -> None:
-    schema = {"type": "object", "anyOf": [arguments({"a": TEXT}), {"type": "object"}]}
+    schema: JsonObject = {"type": "object", "anyOf": [arguments({"a": TEXT}), {"type": "object"}]}
     found = digestible(schema)
     assert found.notes == ("it may be an object of any names, so none are checked", NO_NAMES)
     assert found.schema == {"$comment": "; ".join(found.notes), "type": "object"}
@@ -101,14 +102,17 @@ def test_a_schema_of_itself_ends_and_says_so() -> None:
 
 
 def test_a_schema_that_grows_with_every_level_costs_a_bounded_time_and_size() -> None:
-    levels = {f"l{n}": arguments({"a": {"$ref": f"#/$defs/l{n + 1}"}, "b": {"$ref": f"#/$defs/l{n + 1}"}}) for n in range(40)}
+    levels: JsonObject = {
+        f"l{n}": arguments({"a": {"$ref": f"#/$defs/l{n + 1}"}, "b": {"$ref": f"#/$defs/l{n + 1}"}}) for n in range(40)
+    }
     found = digestible({"$ref": "#/$defs/l0", "$defs": levels})
     assert found.notes
     assert len(json.dumps(found.schema)) < 100 * MAX_NODES
 
 
 def test_arguments_that_are_no_object_are_an_object_of_anything() -> None:
-    for schema in (None, True, [], {}, {"type": "object"}, {"type": "object", "properties": {}}):
+    schemas: tuple[Json, ...] = (None, True, [], {}, {"type": "object"}, {"type": "object", "properties": {}})
+    for schema in schemas:
         assert digestible(schema) == Digest({"$comment": NO_NAMES, "type": "object"}, (NO_NAMES,))
 
 
@@ -223,7 +227,7 @@ def test_opa_takes_whatever_a_backend_writes(tmp_path: Path, schemas: list[Any])
 @bounded(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SCHEMAS, some.dictionaries(some.sampled_from(["a", "b"]), some.sampled_from([None, 1, "a", [], ["a"], {}, {"a": 1}])))
 def test_no_value_that_the_backends_schema_takes_is_of_another_type(schema: Any, value: Any) -> None:
-    root = {"type": "object", "properties": {"a": schema, "b": schema}}
+    root: JsonObject = {"type": "object", "properties": {"a": schema, "b": schema}}
     try:
         Draft202012Validator.check_schema(root)
         good = Draft202012Validator(root, registry=Registry()).is_valid(value)

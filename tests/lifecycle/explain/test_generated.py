@@ -44,8 +44,9 @@ async def _agree(repository: Path, cases: Sequence[Case]) -> list[str]:
     async with asyncio.timeout(WITHIN_S), opened(find("opa"), policy_source(repository)) as policy:
         for persona, item, arguments, time_ns, approvals in cases:
             asked = question(persona, (item,), "request", time_ns)
-            context = {**asked["context"], "approvals": approvals}  # type: ignore[dict-item]
-            call: JsonObject = {**asked, "arguments": arguments, "context": context}
+            context = asked["context"]
+            assert isinstance(context, dict)
+            call: JsonObject = {**asked, "arguments": arguments, "context": {**context, "approvals": [*approvals]}}
             told = await explained(policy, call)
             await _same(policy, call, told)
             taken += await _ways_out(policy, call, told)

@@ -128,14 +128,18 @@ def test_the_path_of_a_uri_is_inside_only_if_every_reading_is(uri: str, path: st
     ],
 )
 def test_a_uri_whose_path_two_would_read_differently_is_unreadable(uri: str, why: str) -> None:
-    (entry,) = read_as(PATH, uri)["paths"]  # type: ignore[misc]
+    entries = read_as(PATH, uri)["paths"]
+    assert isinstance(entries, list)
+    (entry,) = entries
     assert isinstance(entry, dict)
     assert why in str(entry.pop("why"))
     assert entry == {"argument": "uri", "at": "/uri", "unreadable": True}
 
 
 def test_a_uri_is_read_as_a_url() -> None:
-    (entry,) = read_as(URL, "repo://Example.com/a")["urls"]  # type: ignore[misc]
+    entries = read_as(URL, "repo://Example.com/a")["urls"]
+    assert isinstance(entries, list)
+    (entry,) = entries
     assert isinstance(entry, dict)
     assert (entry["argument"], entry["at"], entry["scheme"], entry["host"]) == ("uri", "/uri", "repo", "example.com")
 
