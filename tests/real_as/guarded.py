@@ -29,7 +29,7 @@ class Verifier:
     def __init__(self, issuer: str, jwks_url: str, resource: str) -> None:
         self._issuer = issuer
         self._resource = resource
-        self._keys = jwt.PyJWKClient(jwks_url, cache_keys=False, lifespan=1)
+        self._keys = jwt.PyJWKClient(jwks_url, cache_keys=False)  # for minutes; asks at once for a key that it does not know
 
     async def verify_token(self, token: str) -> AccessToken | None:
         try:

@@ -71,7 +71,9 @@ class Bearer:
 def text(answer: httpx2.Response) -> str:
     """What a tool said; the answer must be a result."""
     assert answer.status_code == 200, (answer.status_code, answer.text)
-    content: str = said(answer)["result"]["content"][0]["text"]
+    told = said(answer)
+    assert "result" in told, told
+    content: str = told["result"]["content"][0]["text"]
     return content
 
 

@@ -204,7 +204,7 @@ def test_a_token_that_waited_in_vain_for_its_key_is_not_blamed() -> None:
     run(main)
 
 
-def test_two_slow_seconds_of_the_issuer_hold_nobody_whose_key_is_known() -> None:
+def test_an_issuer_that_is_slow_holds_nobody_whose_key_is_known() -> None:
     async def main() -> None:
         async with provider() as issuer:
             issuer.discoverable()
@@ -214,17 +214,14 @@ def test_two_slow_seconds_of_the_issuer_hold_nobody_whose_key_is_known() -> None
             issuer.publish("known", "new")
             answer = issuer.answers["/jwks"]
             assert isinstance(answer, Answer)
-            answer.slow_s = 2.0
+            answer.after = asyncio.Event()
             waiting = asyncio.ensure_future(_granted(method, _token(issuer, "new")))
-            longest_s, served, began_s = 0.0, 0, time.monotonic()
-            while not waiting.done():
-                before_s = time.monotonic()
-                await _granted(method, _token(issuer, "known", served))
+            for number in range(50):
+                await _granted(method, _token(issuer, "known", number))
                 await asyncio.sleep(0)
-                longest_s, served = max(longest_s, time.monotonic() - before_s), served + 1
+            assert not waiting.done()
+            answer.after.set()
             assert (await waiting).agent_id == "cursor"
-            assert time.monotonic() - began_s > 1.9
-            assert (longest_s < 0.5, served > 100) == (True, True)
             await method.close()
 
     run(main)
