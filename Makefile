@@ -42,7 +42,7 @@ policy: .venv/.ready ## everything that `mcp-gateway policy check` says of the p
 # Most of a test's time is waiting for processes that start. The tests of a file stay together: they share what they started.
 WORKERS ?= 2
 pytest: .venv/.ready ## the tests of the gateway, two files at a time (WORKERS=0: one after another)
-	@OPA="$(OPA_BINARY)" $(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+	@OPA="$(OPA_BINARY)" $(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: bench soak
 bench: .venv/.ready ## measure direct and through the gateway, side by side (some minutes; writes bench/results.json)
