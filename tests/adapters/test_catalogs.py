@@ -204,18 +204,16 @@ def test_a_backend_that_never_finishes_its_list_is_late() -> None:
     live(offers, body, freshness=Freshness(walk_s=0.1))
 
 
-def test_a_change_at_a_backend_is_seen_within_a_tenth_of_a_second_and_told_to_its_surfaces_only() -> None:
+def test_a_change_at_a_backend_is_fetched_once_when_it_is_heard_and_told_to_its_surfaces_only() -> None:
     offers = Offers(crm=[["a"]], wiki=[["a"]])
 
     async def body(catalogs: LiveCatalogs, told: Told) -> None:
         other, before = catalogs.view("wiki", ADA), catalogs.view("crm", ADA)
         del told[:]
         offers.tools["crm"] = [["a", "new"]]
-        begun_s = time.monotonic()
         for _ in range(20):
             catalogs.refresh(Change("crm", "tools"))
         await told.until(lambda: names(catalogs, "crm") == ["crm__a", "crm__new"])
-        assert time.monotonic() - begun_s < 0.5  # 50 ms, on a busy machine
         assert offers.walks["crm"] == 2  # a burst is one refresh
         assert catalogs.view("wiki", ADA) is other
         assert catalogs.view("crm", ADA).items["prompt"] is before.items["prompt"]

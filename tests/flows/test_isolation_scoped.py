@@ -247,9 +247,9 @@ def test_a_backend_that_hangs_costs_a_new_subject_one_bounded_wait_and_nobody_a_
             begun_s = time.monotonic()
             assert "result" in said(eve.modern("server/discover"))
             eve.begin()
-            assert time.monotonic() - begun_s < 1.0
+            assert time.monotonic() - begun_s < 1.9, "less than one wait"
             assert said(eve.modern("tools/list"))["result"]["_meta"]["mcp-gateway/missing"] == ["desk"]
-            assert 1.9 < time.monotonic() - begun_s < 5.0
+            assert 1.9 < time.monotonic() - begun_s < 10.0
             assert pages(ann, "tools/list", "tools", "modern") == before  # as long as it may be stale
         finally:
             place.seen.flowing.set()
