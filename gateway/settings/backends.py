@@ -63,7 +63,9 @@ class Backend(Closed):
     cwd: Path | None = Field(default=None, description="working folder of a stdio server")
     tls: BackendTls = Field(default=BackendTls(), description="TLS to the backend")
     timeouts: Timeouts = Field(default=Timeouts(), description="per phase")
-    max_result_bytes: Count = Field(default=8 * 1024 * 1024, description="a larger result is refused, not cut")
+    max_result_bytes: Count = Field(
+        default=8 * 1024 * 1024, description="a larger result is refused, not cut; so is one of more than 500,000 members"
+    )
     max_concurrent: Count = Field(default=256, description="requests in flight at this backend")
     max_sessions: Count = Field(default=256, description="legacy sessions, or processes of a stdio server (default there: 16)")
     idle_session_s: Seconds = Field(default=600, description="a backend session or process unused for this long ends")

@@ -1,6 +1,6 @@
 """JSON-RPC on the back hop: what we send is built here, and nothing that a backend sends is believed before it was read here.
 
-Pure. Whatever is not exactly a JSON-RPC message is `BackendFailed("not_mcp")`.
+Pure. Whatever is not exactly a JSON-RPC message is `BackendFailed("not_mcp")`; one of too many members is "too_large".
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,14 @@ from typing import Final
 from mcp.shared.inbound import NAME_BEARING_METHODS, encode_header_value
 
 from gateway.adapters.backends.challenges import bare, without_challenges
-from gateway.errors import BackendFailed, Refusal
+from gateway.errors import BackendFailed, Kind, Refusal
 from gateway.model import MODERN_VERSIONS, Era, Fault, Json, JsonObject
 from gateway.wire import json
 
 MODERN: Final = MODERN_VERSIONS[0]
 META = "io.modelcontextprotocol/"
 MAX_DEPTH = 256  # those who redact and judge a result walk it; CPython's stack ends near a depth of 1,000
+MAX_MEMBERS = 500_000  # 5,000 tools of 1 KB have half of that; 8 MiB of `[],` would hold the event loop for 1.6 s
 
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
@@ -62,11 +63,14 @@ def name_header(method: str, params: Mapping[str, Json]) -> str | None:
 
 
 def decode(data: bytes) -> JsonObject:
-    """One JSON-RPC message of a backend, without the challenges in it. Raises `BackendFailed("not_mcp")`."""
+    """One JSON-RPC message of a backend, without the challenges in it. Raises `BackendFailed`."""
     try:
+        json.check_members(data, MAX_MEMBERS)
         json.check_depth(data, MAX_DEPTH)
         message = json.decode(data)
     except Refusal as refusal:
+        if refusal.kind is Kind.TOO_LARGE:
+            raise BackendFailed("too_large", f"an answer of more than {MAX_MEMBERS} members", sent=True) from refusal
         raise not_mcp(refusal.message) from refusal
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         raise not_mcp("not a JSON-RPC 2.0 message")
