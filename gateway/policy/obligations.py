@@ -10,7 +10,7 @@ A duty declared in another phase is ignored there. Whatever the phase, a refused
 audit and redaction; there an unintelligible duty cannot refuse any more, so the record shrinks to its metadata instead.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, NoReturn, TypeVar
@@ -95,16 +95,7 @@ class Duties:
 
     def with_result(self, later: "Duties") -> "Duties":
         """With those of a later decision about the same act (phase result, or one asked again)."""
-        return Duties(
-            argument_redactions=_once((*self.argument_redactions, *later.argument_redactions)),
-            result_redactions=_once((*self.result_redactions, *later.result_redactions)),
-            item_redactions=_once((*self.item_redactions, *later.item_redactions)),
-            charges=_once((*self.charges, *later.charges)),
-            inspect_result=self.inspect_result or later.inspect_result,
-            audit_level=max(self.audit_level, later.audit_level, key=AUDIT_LEVELS.index),
-            approvals_required=_once((*self.approvals_required, *later.approvals_required)),
-            carried=tuple(dict.fromkeys((*self.carried, *later.carried))),
-        )
+        return _together((self, later))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +129,7 @@ def _planned(owes: _Owed, phase: Phase, position: int, refused: bool) -> Duties:
 
 
 def _plan(obligations: tuple[Obligation, ...], phase: Phase, position: int, refused: bool) -> Duties:
-    owed = Duties()
+    owed: list[Duties] = []
     unrecordable = False
     for duty in _merged(obligations):
         if duty.positions is not None and position not in duty.positions:
@@ -146,14 +137,13 @@ def _plan(obligations: tuple[Obligation, ...], phase: Phase, position: int, refu
         if refused and duty.type not in ("redact", "audit"):
             continue
         try:
-            owed = owed.with_result(_read(duty, phase))
+            owed.append(_read(duty, phase))
         except Undecided:
             if not refused:
                 raise
             unrecordable = True
-    if unrecordable:
-        return Duties(audit_level="metadata", carried=owed.carried)
-    return owed
+    whole = _together(owed)
+    return Duties(audit_level="metadata", carried=whole.carried) if unrecordable else whole
 
 
 def plan_list(decision: Decision, *, asked: int) -> ListDuties:
@@ -169,9 +159,9 @@ def _list_planned(owes: _Owed, asked: int) -> ListDuties:
 
 
 def _plan_list(obligations: tuple[Obligation, ...], asked: int) -> ListDuties:
-    redactions: dict[int, tuple[Redaction, ...]] = {}
+    redactions: dict[int, list[Redaction]] = {}
     refused: dict[int, str] = {}
-    whole = Duties()
+    read: list[Duties] = []
     for duty in _merged(obligations):
         positions = range(asked) if duty.positions is None else sorted(duty.positions)
         try:
@@ -179,11 +169,13 @@ def _plan_list(obligations: tuple[Obligation, ...], asked: int) -> ListDuties:
         except Undecided as unknown:
             refused.update(dict.fromkeys(positions, unknown.detail))
             continue
-        whole = whole.with_result(owed)
+        read.append(owed)
         if owed.item_redactions:
             for position in positions:
-                redactions[position] = (*redactions.get(position, ()), *owed.item_redactions)
-    return ListDuties(redactions, whole.audit_level, refused, whole.carried)
+                redactions.setdefault(position, []).extend(owed.item_redactions)
+    whole = _together(read)
+    by_position = {position: tuple(several) for position, several in redactions.items()}
+    return ListDuties(by_position, whole.audit_level, refused, whole.carried)
 
 
 def approval_denials(duties: Duties) -> tuple[Denial, ...]:
@@ -354,13 +346,30 @@ def _count(duty: Obligation, name: str, most: int) -> int:
     return said
 
 
-def _once(several: tuple[T, ...]) -> tuple[T, ...]:
-    """Without repetitions. By comparison: a redaction's value may be a list, which has no hash."""
-    kept: list[T] = []
+def _together(several: Sequence[Duties]) -> Duties:
+    """All of them as one. Combined once, at the end: an answer may hold a thousand, and planning goes on in the event loop."""
+    if len(several) == 1:
+        return several[0]
+    return Duties(
+        argument_redactions=_once([one for each in several for one in each.argument_redactions]),
+        result_redactions=_once([one for each in several for one in each.result_redactions]),
+        item_redactions=_once([one for each in several for one in each.item_redactions]),
+        charges=_once([one for each in several for one in each.charges]),
+        inspect_result=any(each.inspect_result for each in several),
+        audit_level=max((each.audit_level for each in several), key=AUDIT_LEVELS.index, default="metadata"),
+        approvals_required=_once([one for each in several for one in each.approvals_required]),
+        carried=_once([one for each in several for one in each.carried]),
+    )
+
+
+def _once(several: list[T]) -> tuple[T, ...]:
+    """Without repetitions, the first of each. By their JSON: a redaction's value may be a list, which has no hash."""
+    if len(several) < 2:
+        return tuple(several)
+    kept: dict[bytes, T] = {}
     for one in several:
-        if one not in kept:
-            kept.append(one)
-    return tuple(kept)
+        kept.setdefault(msgspec.json.encode(one, order="deterministic"), one)
+    return tuple(kept.values())
 
 
 def _unknown(duty: Obligation, why: str) -> NoReturn:

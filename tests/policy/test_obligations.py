@@ -1,5 +1,7 @@
 """Duties: understood to the letter or refused, per phase and position, and combined as the contract says."""
 
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -210,3 +212,45 @@ def test_any_properties_are_duties_or_undecided(properties: dict[str, Any], type
         plan(decision(duty(type, properties)), phase="request", position=0)
     except Undecided as undecided:
         assert undecided.cause == "unknown_duty"
+
+
+def calls_to_plan(count: int) -> int:
+    """How many functions are called while `count` duties of one rule are planned."""
+    several = [duty("redact", {**PATTERN, "pattern": f"p{number}"}, code=f"c{number}") for number in range(count)]
+    called = 0
+
+    def counted(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal called
+        called += event in {"call", "c_call"}
+
+    asked = decision(*several)
+    sys.setprofile(counted)
+    try:
+        duties = plan(asked, phase="request", position=0)
+    finally:
+        sys.setprofile(None)
+    assert [each.pattern for each in duties.result_redactions] == [f"p{number}" for number in range(count)]
+    assert len(duties.carried) == count
+    return called
+
+
+def test_twice_the_duties_are_twice_the_work() -> None:
+    assert calls_to_plan(200) < 2.5 * calls_to_plan(100)
+
+
+def test_of_duties_that_come_to_the_same_one_is_owed() -> None:
+    asked = decision(
+        duty("rate_limit", LIMIT),
+        duty("rate_limit", {**LIMIT, "weight": 1}),
+        duty("rate_limit", LIMIT, code="d"),
+    )
+    assert plan(asked, phase="request", position=0) == Duties(
+        charges=(RateLimit("org/a:alice", 5, 60, 1),),
+        carried=(Carried("org/a", "rate_limit", "c"), Carried("org/a", "rate_limit", "d")),
+    )
+
+
+def test_a_redaction_that_is_owed_before_and_after_is_carried_out_once() -> None:
+    before = Duties(argument_redactions=(REPLACED,), result_redactions=(HASHED,))
+    after = Duties(result_redactions=(HASHED, REMOVED), inspect_result=True, audit_level="full")
+    assert before.with_result(after) == Duties((REPLACED,), (HASHED, REMOVED), inspect_result=True, audit_level="full")
