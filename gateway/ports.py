@@ -67,7 +67,9 @@ class Backends(Protocol):
         ...
 
     async def watch(self, backend: str, uri: str) -> None:
-        """Ask to be told of updates of `uri` (the backend's own); counted: as many `unwatch` end it."""
+        """Ask to be told of updates of `uri` (the backend's own). Counted from the first moment, also where it is broken off
+        or raises: as many `unwatch` end it.
+        """
         ...
 
     async def unwatch(self, backend: str, uri: str) -> None: ...

@@ -89,17 +89,23 @@ class Listeners:
         self._release = release  # tells a backend that a URI is watched by one less
         self._open: set[Listener] = set()
         self._streams: dict[str, Listener] = {}  # session id -> its GET stream
-        self._subscribed: dict[str, dict[str, tuple[str, str]]] = {}  # session id -> public URI -> (backend, its URI)
+        self._subscribed: dict[str, dict[str, tuple[str, str]]] = {}  # live session's id -> public URI -> (backend, its URI)
+
+    def session_began(self, session_id: str) -> None:
+        """Only sessions that began and have not ended hold anything here: what is decided after its end comes too late."""
+        self._subscribed[session_id] = {}
 
     def open(self, listener: Listener) -> None:
         self._open.add(listener)
         session = listener.x.session
-        if session is not None:
+        if session is not None and session.id not in self._subscribed:
+            listener.end("session")
+        elif session is not None:
             before = self._streams.get(session.id)
             if before is not None:
                 before.end("replaced")  # one stream per session: the newer one is the one that the client reads
             self._streams[session.id] = listener
-            listener.resources.update({place: uri for uri, place in self._subscribed.get(session.id, {}).items()})
+            listener.resources.update({place: uri for uri, place in self._subscribed[session.id].items()})
 
     def close(self, listener: Listener) -> None:
         self._open.discard(listener)
@@ -108,8 +114,10 @@ class Listeners:
             del self._streams[session.id]
 
     def subscribe(self, session_id: str, public_uri: str, place: tuple[str, str]) -> bool:
-        """False: it was subscribed already."""
-        subscribed = self._subscribed.setdefault(session_id, {})
+        """False: it was subscribed already. Raises `Refusal` where the session has ended."""
+        subscribed = self._subscribed.get(session_id)
+        if subscribed is None:
+            raise Refusal(Kind.UNKNOWN_SESSION, "This session has ended: send initialize to begin a new one.")
         if public_uri in subscribed:
             return False
         subscribed[public_uri] = place

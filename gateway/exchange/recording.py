@@ -19,6 +19,7 @@ OUTCOMES: Mapping[Kind, Outcome] = {
     Kind.INSUFFICIENT_SCOPE: "denied",
     Kind.LIMITED: "limited",
     Kind.BUSY: "limited",
+    Kind.UNKNOWN_SESSION: "refused",
     Kind.UNDECIDED: "undecided",
     Kind.UNRECORDED: "unrecorded",
     Kind.BACKEND_FAILED: "backend_failed",

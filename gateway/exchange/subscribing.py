@@ -26,9 +26,12 @@ async def subscribed(ports: Ports, listeners: Listeners, x: Exchange, draft: Dra
         try:
             await ports.backends.watch(*place)
         except BackendFailed as failed:
-            listeners.unsubscribe(x.session.id, target.resource.public_name)
+            await unsubscribed(ports, listeners, x, target)
             draft.carried_out = failed.sent
             raise backend_failed(target.backend, failed) from failed
+        except BaseException:  # its client cancelled it: what is recorded as broken off must not stand
+            await unsubscribed(ports, listeners, x, target)
+            raise
     draft.carried_out = True
 
 

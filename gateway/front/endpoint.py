@@ -286,6 +286,7 @@ class Endpoint:
             case "initialize":
                 session = local.opened(x)
                 door.sessions.open(session)
+                door.listeners.session_began(session.id)
                 door.sessions.at_end(session.id, partial(door.listeners.session_ended, session.id))
                 headers[SESSION_HEADER] = session.id
                 return Reply(local.initialized(door.ports, x, session))
