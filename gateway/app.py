@@ -146,12 +146,12 @@ class Gateway:
         await asyncio.gather(self._decider.start(), self._backends.start())
         await self._catalogs.start()
         await self._catalogs.started(self._settings.catalog.start_wait_s)
-        self._tasks.spawn(self._upkeep(), "upkeep")
+        self._tasks.keep(self._upkeep, "upkeep")
         if self._shadow is not None:
             self._shadow.start()
         if self.certificates is not None:
-            self._tasks.spawn(self.certificates.watch(), "watch of the TLS files")
-        self._tasks.spawn(self._standings.watch(), "what is open")
+            self._tasks.keep(self.certificates.watch, "watch of the TLS files")
+        self._tasks.keep(self._standings.watch, "what is open")
         gc.collect()
         gc.freeze()  # what the start made stays for good: no collection need look at it again
         self._metrics.state.watch(
@@ -214,6 +214,8 @@ class Gateway:
             checks.append(
                 Check("keys", True, f"the key file is not in force, an earlier one is: {self._keys.file.failure}", note=True)
             )
+        for name, crash in self._tasks.crashed().items():
+            checks.append(Check(f"task {name}", True, f"begun again after {crash}", note=True))
         return checks
 
     # --- what is told when something changes ---

@@ -72,7 +72,7 @@ class Standing:
 
 
 class Standings:
-    """Everything that is open. `watch` runs for as long as the gateway does."""
+    """Everything that is open. `watch` runs for as long as the gateway does, and is begun again if it ever breaks."""
 
     def __init__(
         self,
@@ -116,6 +116,7 @@ class Standings:
         finally:
             for standing in tuple(self._open):
                 standing.end("internal")
+                self.close(standing)  # it is not looked at again: what broke this watch must not break the next one
 
     async def _look(self) -> None:
         while True:

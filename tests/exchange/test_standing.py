@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
+from gateway.adapters.tasks import Tasks
 from gateway.exchange.standing import JUDGED_AT_ONCE, Ended, Ending, Leash, Standing, Standings
 from gateway.model import Caller, Identity, Subject
 
@@ -149,6 +150,37 @@ def test_when_nobody_looks_any_more_everything_open_ends() -> None:
         with pytest.raises(ExceptionGroup):
             await world.standings.watch()
         assert world.ended == {"one": "internal"}
+
+    asyncio.run(main())
+
+
+def test_what_opens_after_the_watch_broke_is_watched_like_what_opened_before() -> None:
+    async def main() -> None:
+        world, tasks = World(), Tasks(again_s=0.0)
+        tasks.keep(world.standings.watch, "what is open")
+
+        async def broken() -> Ending | None:
+            raise ZeroDivisionError
+
+        world.standing("before")
+        world.standings.open(Standing(caller(), "default", None, broken, lambda cause: None))
+        async with asyncio.timeout(5):
+            await until(lambda: world.ended == {"before": "internal"})
+            world.revoked.add("key:b")
+            world.standing("expired", of=caller("key:a", NOW_S))
+            world.standing("taken back", of=caller("key:b"))
+            world.standing("refused", "revoked")
+            world.standing("good")
+            world.revision = "r2"
+            world.standings.policy_changed()
+            await until(lambda: len(world.ended) == 4 and world.judged["good"] == 1)
+        assert world.ended == {
+            "before": "internal",
+            "expired": "expired",
+            "taken back": "credential_revoked",
+            "refused": "revoked",
+        }
+        await tasks.close()
 
     asyncio.run(main())
 
