@@ -31,6 +31,8 @@ log = logging.getLogger("gateway.backends")
 
 SWEEP_S = 15.0
 DISCOVER_S = 10.0  # a server that knows the method answers at once
+REPLIES_PER_CALL = 8  # to what a server asks during one call, under way at once; it waits in vain for an answer to more
+REPLIES_AT_ONCE = 32  # of all calls: each may need a connection, and the front and the audit need descriptors, too
 
 
 class HttpBackend:
@@ -53,6 +55,7 @@ class HttpBackend:
         self._pinned = None if spec.era == "auto" else Judgement(spec.era, {})
         self._judgement: Judgement | None = self._pinned
         self._in_flight = 0
+        self._replying = asyncio.Semaphore(REPLIES_AT_ONCE)
 
     # --- life ---
 
@@ -125,7 +128,7 @@ class HttpBackend:
 
     async def _legacy(self, request: Outgoing, held: Held[LegacySession]) -> AsyncGenerator[BackendMessage, None]:
         call = Call(next(self._ids), request, "legacy", self._watcher.told)
-        running, session = True, held.value
+        running, session, replies = True, held.value, set[asyncio.Task[None]]()
         with self._sessions.pool.using(held):
             if request.owner == held.owner:
                 session.last = request
@@ -133,7 +136,10 @@ class HttpBackend:
                 if request.log_level is not None:
                     await self._level(session, request.log_level)
                 messages = self._sent(
-                    call, {**self._forwarded(request), **session.headers}, dict(request.meta), partial(self._asked, session)
+                    call,
+                    {**self._forwarded(request), **session.headers},
+                    dict(request.meta),
+                    partial(self._asked, session, replies),
                 )
                 async with aclosing(messages):
                     async for message in messages:
@@ -179,8 +185,15 @@ class HttpBackend:
             if not final:
                 response.close()
 
-    def _asked(self, session: LegacySession, message: JsonObject) -> None:
-        self._tasks.spawn(self._sessions.post(session, rpc.reply_to(message)), f"reply to {self.name}")
+    def _asked(self, session: LegacySession, replies: set[asyncio.Task[None]], message: JsonObject) -> None:
+        if len(replies) < REPLIES_PER_CALL:
+            reply = self._tasks.spawn(self._reply(session, rpc.reply_to(message)), f"reply to {self.name}")
+            replies.add(reply)
+            reply.add_done_callback(replies.discard)
+
+    async def _reply(self, session: LegacySession, message: bytes) -> None:
+        async with self._replying:
+            await self._sessions.post(session, message)
 
     async def _level(self, session: LegacySession, level: str) -> None:
         """Have the session's log messages sent from `level` on; each request then takes what it wants."""

@@ -21,6 +21,7 @@ from gateway.model import Json, JsonObject
 INHERITED = ("PATH", "HOME", "LANG")
 GRACE_S = 2.0  # after its input was closed, and again after SIGTERM
 CHUNK_BYTES = 64 * 1024
+UNREAD_BYTES = 64 * 1024  # of what we wrote; a child that asks and does not read gets no further answers
 WAITING = 1000  # notifications that wait for one caller; more are dropped, a response never
 STDERR_CHARS = 2000
 STDERR_LINES = 100  # in each STDERR_WINDOW_S
@@ -56,7 +57,6 @@ class Child:
     def __init__(self, spec: StdioSpec, process: Process, tasks: Tasks, told: Callable[[JsonObject], None]) -> None:
         self._spec = spec
         self._process = process
-        self._tasks = tasks
         self._told = told  # takes notifications of no request
         self._open: dict[int, Mailbox] = {}
         self._calls: set[int] = set()  # those among the open ones that a caller waits for
@@ -161,7 +161,7 @@ class Child:
                 mailbox.put((message, size_bytes))
             return
         if "id" in message:
-            self._tasks.spawn(self._reply(message), f"reply to {self._spec.name}")
+            self._reply(message)
             if message["method"] == "ping":
                 return
         owner = self._owner(message)
@@ -184,10 +184,13 @@ class Child:
             return next(iter(self._calls))
         return None
 
-    async def _reply(self, message: JsonObject) -> None:
-        with suppress(BackendFailed, TimeoutError):
-            async with asyncio.timeout(GRACE_S):
-                await self.write(rpc.reply_to(message))
+    def _reply(self, message: JsonObject) -> None:
+        """Without waiting for room, or each question of a child that reads nothing would leave a task behind."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        with suppress(OSError, RuntimeError):  # it has ended
+            if stdin.transport.get_write_buffer_size() < UNREAD_BYTES:
+                stdin.write(rpc.reply_to(message) + b"\n")
 
     def _finish(self, cause: tuple[str, str]) -> None:
         self._end_cause = cause

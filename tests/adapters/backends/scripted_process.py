@@ -27,6 +27,9 @@ def call(message: dict[str, Any]) -> None:
         print("x" * 300_000, flush=True)
     elif tool == "ask":
         say({"jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage", "params": {}})
+    elif tool == "pings":
+        print("".join(json.dumps({"jsonrpc": "2.0", "id": n, "method": "ping"}) + "\n" for n in range(20_000)), flush=True)
+        reply(id, {"content": [{"type": "text", "text": "done"}]})
     elif tool == "die":
         sys.exit(1)
     elif tool == "spawn":

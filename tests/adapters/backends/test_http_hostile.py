@@ -344,6 +344,36 @@ def test_a_ping_of_a_legacy_server_is_answered_and_the_call_goes_on() -> None:
     run(main())
 
 
+def test_of_many_pings_in_one_call_eight_are_answered_at_once_and_the_rest_never() -> None:
+    async def main() -> None:
+        asked, read = iter((range(400), range(1000, 1001))), asyncio.Event()
+        pongs: list[int] = []
+
+        async def pings(received: Received) -> None:
+            received.stream()
+            for number in next(asked):
+                received.event({"jsonrpc": "2.0", "id": number, "method": "ping"})
+            received.event({"jsonrpc": "2.0", "id": received.id, "result": DONE})
+            received.close()
+
+        async def answer(received: Received) -> None:
+            if isinstance(received.body, dict) and "result" in received.body:
+                pongs.append(received.id)
+                await read.wait()
+            await legacy_script(received)
+
+        legacy_script = legacy(pings)
+        async with scripted(answer) as server, backends(http(server)) as behind:
+            assert await text(behind, tool_call()) == "done"
+            await eventually(lambda: len(pongs) >= 8)
+            read.set()
+            assert await text(behind, tool_call()) == "done"
+            await eventually(lambda: 1000 in pongs)
+            assert sorted(pongs) == [*range(8), 1000]
+
+    run(main())
+
+
 def test_one_dead_backend_does_not_touch_another() -> None:
     async def main() -> None:
         async with scripted(modern(done)) as server, scripted(modern(never)) as hung:

@@ -140,6 +140,18 @@ def test_responses_and_progress_that_nobody_asked_for_are_dropped() -> None:
     run(main())
 
 
+def test_a_process_that_asks_and_does_not_read_gets_no_more_answers_than_its_input_holds() -> None:
+    async def main() -> None:
+        async with backends(script()) as behind:
+            assert await text(behind, tool_call("pings")) == "done"
+            seen = json.loads(await text(behind, tool_call("seen")))
+            pongs = [each for each in seen if "result" in each]
+            assert pongs[:100] == [{"jsonrpc": "2.0", "id": n, "result": {}} for n in range(100)]
+            assert len(pongs) < 10_000  # of the 20,000 that it asked for before it read anything
+
+    run(main())
+
+
 def test_leaving_early_sends_a_cancellation() -> None:
     async def main() -> None:
         async with backends(script(timeouts=Timeouts(first_byte_s=0.2))) as behind:
