@@ -153,8 +153,14 @@ def test_the_steps_of_one_result_are_counted_over_all_of_it_and_all_duties(case:
 
 
 def test_what_is_left_when_the_steps_are_spent_is_withheld_unseen() -> None:
+    one = compile_redactions([duty(CARD, "luhn", target="result")], KEY)
+    done = one.result({"completion": {"values": ["hello", "4 2 " * 100_000, "hello"]}})
+    assert done.value == {"completion": {"values": ["hello", "#", MUCH]}}
+
+
+def test_neighbouring_blocks_in_which_the_steps_end_are_withheld_together() -> None:
     done = compile_redactions([duty(CARD, "luhn", target="result")], KEY).result(blocks("hello", "4 2 " * 100_000, "hello"))
-    assert done.value == blocks("hello", "#", MUCH)
+    assert done.value == blocks(MUCH, MUCH, MUCH)
 
 
 def test_a_large_table_with_few_numbers_keeps_all_else() -> None:

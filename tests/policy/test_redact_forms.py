@@ -165,6 +165,52 @@ def test_a_secret_that_is_split_over_two_blocks_withholds_both() -> None:
     assert done.hits == HIT
 
 
+PEM = r"-----BEGIN PRIVATE KEY-----(?s:.*?)(?:-----END PRIVATE KEY-----|\z)"
+
+
+def test_a_secret_whose_first_part_matches_alone_withholds_every_block_it_touches() -> None:
+    key = [text("-----BEGIN PRIVATE KEY-----\nMIIE"), text("SECRETBODY"), text("MORE\n-----END PRIVATE KEY-----")]
+    done = redactor(duty(pattern=PEM)).result({"content": [text("a"), *key, text("b")]})
+    withheld = [text(WITHHELD_TEXT)] * 3
+    assert done == Redacted({"content": [text("a"), *withheld, text("b")]}, HIT, withheld=3)
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_a_token_cut_anywhere_over_two_blocks_leaves_no_part(cut: int) -> None:
+    token = "ghp_" + "A1b2" * 9
+    before: JsonObject = {"content": [text(f"key {token[:cut]}"), text(token[cut:])]}
+    done = redactor(duty(pattern=r"\bghp_[A-Za-z0-9]{20,}")).result(before)
+    assert done.value == {"content": [text(WITHHELD_TEXT)] * 2}
+
+
+def test_a_match_within_one_of_many_blocks_is_cut_there() -> None:
+    before: JsonObject = {"content": [text("a"), text(f"key {SECRET}"), text(" b")]}
+    assert redactor(duty(pattern=TOKEN)).result(before) == Redacted(
+        {"content": [text("a"), text("key [redacted]"), text(" b")]}, HIT
+    )
+
+
+def test_what_a_removal_brings_together_over_two_blocks_is_withheld() -> None:
+    before: JsonObject = {"content": [text(f"ghp_{SECRET}"), text("abcdefABCDEF")]}
+    done = redactor(duty(pattern="ghp_[a-f]{6}[A-F]{6}", action="remove")).result(before)
+    assert done.value == {"content": [text(WITHHELD_TEXT)] * 2}
+
+
+def test_prose_beside_json_withheld_with_its_neighbour_is_withheld_too() -> None:
+    before: JsonObject = {"content": [text('{"card":"1"}ghp_abcdef'), text("ABCDEF"), IMAGE, text("card 1")]}
+    one = redactor(duty(pattern="ghp_[A-Za-z0-9]{12}"), duty(pointer="/card"))
+    withheld = text(WITHHELD_TEXT)
+    assert one.result(before).value == {"content": [withheld, withheld, text(WITHHELD_BINARY), withheld]}
+
+
+def test_more_matches_over_borders_than_are_counted_withhold_all_their_blocks() -> None:
+    filler = [text(half) for _ in range(10_001) for half in ("x ghp_abcdef", "ABCDEF ")]
+    before: JsonObject = {"content": [*filler, text("ghp_abcdef"), text("ABCDEF")]}
+    done = redactor(duty(pattern=TOKEN)).result(before)
+    assert done.value == {"content": [text("[withheld: too much to be checked]")] * 20_004}
+    assert (done.withheld, done.spent) == (20_004, False)
+
+
 # --- pointers ---------------------------------------------------------------------------------------------------------
 
 

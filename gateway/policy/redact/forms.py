@@ -12,8 +12,9 @@ from typing import TypeAlias
 from urllib.parse import unquote
 
 from gateway.model import Json, JsonObject
-from gateway.policy.redact.marker import REDACTED_URI, WITHHELD_BINARY, WITHHELD_TEXT, WITHHELD_UNKNOWN
+from gateway.policy.redact.marker import REDACTED_URI, WITHHELD_BINARY, WITHHELD_MUCH, WITHHELD_TEXT, WITHHELD_UNKNOWN
 from gateway.policy.redact.pointer import States
+from gateway.policy.redact.text import MAX_SPANS
 from gateway.policy.redact.tree import REMOVED, Removed, Walk, blank
 
 Reader: TypeAlias = "Callable[[Walk, Json, States], Json | Removed]"
@@ -154,12 +155,20 @@ def _contents(walk: Walk, value: Json, states: States) -> "Json | Removed":
 
 
 def _blocks(walk: Walk, value: Json, states: States) -> "Json | Removed":
-    """Content blocks; a match that only their texts together make takes every block that it touches."""
-    new = _list(walk, value, states, _block)
-    return _across(walk, new) if isinstance(new, list) and len(new) > 1 else new
+    """Content blocks. A match that only their texts together make takes every block that it touches, whatever of it one of
+    them holds alone: so the texts are matched together as they came, and once more as each of them was cut.
+    """
+    if not isinstance(value, list) or len(value) < 2 or not walk.plan.texts.duties:
+        return _list(walk, value, states, _block)
+    whole = _across(walk, value)
+    if whole is not value and walk.plan.has_pointers:
+        walk.pointer_hits += 1  # what a pointer would have found in a withheld block may stand in prose beside it
+    new = _list(walk, whole, states, _block)
+    return _across(walk, new) if new is not value and isinstance(new, list) else new
 
 
 def _across(walk: Walk, blocks: list[Json]) -> list[Json]:
+    """`blocks` without those that a match over their borders touches; the very same list where there is none."""
     texts = walk.plan.texts
     changed: list[Json] | None = None
     for run in _runs(blocks):
@@ -168,15 +177,20 @@ def _across(walk: Walk, blocks: list[Json]) -> list[Json]:
         if not texts.may_match(joined):
             continue
         ends = list(accumulate(len(part) for part in parts))
-        for start, end, duty in texts.found(joined, walk.tally.steps):
-            touched = range(bisect_right(ends, start), bisect_left(ends, end) + 1)
-            if len(touched) < 2:
-                continue
-            walk.tally.add(duty.index)
+        touched: set[int] = set()
+        found = texts.found(joined, walk.tally.steps)
+        for start, end, duty in found:
+            within = range(bisect_right(ends, start), bisect_left(ends, end) + 1)
+            if len(within) > 1:
+                walk.tally.add(duty.index)
+                touched.update(within)
+        unsure = len(found) > MAX_SPANS or walk.tally.steps.spent  # there may be more, and nobody knows where
+        withheld = set(range(len(run))) if unsure else touched
+        if withheld:
             changed = list(blocks) if changed is None else changed
-            for number in touched:
-                walk.withheld += 1
-                changed[run[number][0]] = {"type": "text", "text": WITHHELD_TEXT}
+            for number in withheld:
+                changed[run[number][0]] = {"type": "text", "text": WITHHELD_MUCH if unsure else WITHHELD_TEXT}
+            walk.withheld += len(withheld)
     return blocks if changed is None else changed
 
 
@@ -185,7 +199,7 @@ def _runs(blocks: list[Json]) -> list[list[tuple[int, str]]]:
     runs: list[list[tuple[int, str]]] = [[]]
     for position, block in enumerate(blocks):
         text = block.get("text") if isinstance(block, dict) and block.get("type") == "text" else None
-        if isinstance(text, str) and text != WITHHELD_TEXT:
+        if isinstance(text, str) and text not in (WITHHELD_TEXT, WITHHELD_MUCH):
             runs[-1].append((position, text))
         elif runs[-1]:
             runs.append([])
