@@ -17,7 +17,7 @@ from typing import Protocol
 
 from gateway.adapters.discovery import Discovery
 from gateway.adapters.fetching import MAX_DOCUMENT_BYTES, TIMEOUT_S, Document, Fetcher, SourceFailed
-from gateway.adapters.tasks import Tasks
+from gateway.adapters.tasks import Crashed, Tasks, attempted
 from gateway.identity.issuer_metadata import checked_url
 from gateway.identity.signing_keys import BadKeySet, KeySet, read_key_set
 
@@ -125,10 +125,11 @@ class KeyRing:
         self._renewed_s: float | None = None
         self.keys: KeySet | None = None
         self.failure: str | None = None  # of the last fetch, for readiness and doctor
+        self._crash = ""  # the unforeseen error of the last fetch, which is logged once
         self.failures = 0  # fetches that failed, since the start
 
     def start(self) -> None:
-        self._tasks.spawn(self._keep_fresh(), "issuer keys")
+        self._tasks.keep(self._keep_fresh, "issuer keys")
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -194,22 +195,27 @@ class KeyRing:
     async def _fetch(self) -> float | None:
         """For how long the answer may be kept, if it says so."""
         self._begun, self._fetching, self._began_s = self._begun + 1, True, self._clock_s()
-        granted_s = None
+        granted_s, what = None, f"fetching the keys of {self._of}"
         try:
-            document = await self._source.read()
-            granted_s = document.max_age_s
-            digest = hashlib.sha256(document.body).hexdigest()
-            if self.keys is None or self.keys.digest != digest:
-                self.keys = read_key_set(document.body, digest=digest)
-                for line in self.keys.unfit:
-                    log.warning("keys of %s: %s", self._of, line)
-            self.failure, self._renewed_s = None, self._clock_s()
-        except (SourceFailed, BadKeySet) as error:
+            granted_s = await attempted(self._renew(), what, SourceFailed, BadKeySet, logged=self._crash)
+            self.failure, self._renewed_s, self._crash = None, self._clock_s(), ""
+        except (SourceFailed, BadKeySet, Crashed) as error:
             self.failures += 1
             if str(error) != self.failure:  # a file is looked at each second: once is enough
                 log.warning("keys of %s not renewed, the last ones stay in use: %s", self._of, error)
             self.failure = str(error)
+            self._crash = repr(error.__cause__) if isinstance(error, Crashed) else ""
         self._fetching = False
         fetched, self._fetched = self._fetched, asyncio.Event()
         fetched.set()
         return granted_s
+
+    async def _renew(self) -> float | None:
+        """Take the keys as they are now; for how long the answer may be kept. Raises `SourceFailed` or `BadKeySet`."""
+        document = await self._source.read()
+        digest = hashlib.sha256(document.body).hexdigest()
+        if self.keys is None or self.keys.digest != digest:
+            self.keys = read_key_set(document.body, digest=digest)
+            for line in self.keys.unfit:
+                log.warning("keys of %s: %s", self._of, line)
+        return document.max_age_s

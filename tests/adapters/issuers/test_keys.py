@@ -357,6 +357,44 @@ def test_a_hostile_key_set_replaces_no_key_and_is_told(name: str) -> None:
     run(main)
 
 
+class Odd:
+    """A source that fails in a way that nobody foresaw while it is `broken`, and has a key otherwise."""
+
+    def __init__(self) -> None:
+        self.broken = True
+        self._body = json.dumps(key_set(k=ec.generate_private_key(ec.SECP256R1()))).encode()
+
+    async def read(self) -> Document:
+        if self.broken:
+            raise ZeroDivisionError("odd")
+        return Document(self._body)
+
+    async def close(self) -> None:
+        return
+
+
+def test_a_fetch_that_meets_an_unforeseen_error_is_a_failure_that_is_told_and_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        source = Odd()
+        ring = KeyRing(source, KeyTimes(refresh_s=0.01, throttle_s=0.0, retry_s=0.01), of="https://id.example.com")
+        ring.start()
+        await until(lambda: ring.failures == 3)
+        assert (ring.keys, ring.failure) == (None, "an internal error (ZeroDivisionError), see the log")
+        source.broken = False
+        await until(lambda: ring.failure is None)
+        source.broken, before = True, ring.keys
+        await until(lambda: ring.failure is not None)
+        assert before is not None
+        assert ring.keys is before
+        await ring.close()
+
+    run(main)
+    crashes = [record.getMessage() for record in caplog.records if record.exc_info]
+    assert crashes == ["fetching the keys of https://id.example.com crashed"] * 2, "once for each time that it begins to fail"
+
+
 def test_of_two_keys_with_one_id_each_verifies_its_own_tokens_and_no_other() -> None:
     async def main() -> None:
         async with provider() as issuer:
