@@ -5,6 +5,7 @@ The windows are `limits`' strategy on a storage of our own: the library's keeps 
 for each burst of charges.
 """
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from limits.strategies import MovingWindowRateLimiter
 from gateway.ports import Charge
 
 SWEEP_EVERY = 1024  # charges; each sweep forgets the keys whose period has passed
+SWEEP_PAUSE_S = 1.0  # at least, between two sweeps: one of 200,000 windows takes 50 ms, and when full each new key wants one
 MAX_KEYS = 200_000  # live windows; beyond, a new key is refused rather than let through uncounted
 
 
@@ -37,7 +39,7 @@ class MemoryLimiter:
         wait_s = max((self._wait_s(*key, weight) for key, weight in totals.items()), default=0.0)
         if wait_s > 0:
             return wait_s
-        self._windows.make_room(len(totals))
+        self._windows.make_room([_item(limit, period_s).key_for(key) for key, limit, period_s in totals])
         for (key, limit, period_s), weight in totals.items():
             charged = self._strategy.hit(_item(limit, period_s), key, cost=weight)
             assert charged, "checked above, and nothing ran in between"
@@ -74,6 +76,7 @@ class Windows(Storage, MovingWindowSupport):
         self._max_keys = max_keys
         self._windows: dict[str, _Window] = {}
         self._until_sweep = SWEEP_EVERY
+        self._swept_s = -math.inf
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         _, used = self.get_moving_window(key, limit, expiry)
@@ -102,19 +105,25 @@ class Windows(Storage, MovingWindowSupport):
                 return when_s + window.period_s
         raise ValueError("heavier than its limit")
 
-    def make_room(self, keys: int) -> None:
-        """Forget what has passed, now and then. Raises `OSError` when there is no room for `keys` further ones."""
+    def make_room(self, keys: Sequence[str]) -> None:
+        """Forget what has passed, now and then. Raises `OSError` when there is no room for those of `keys` that are new."""
         self._until_sweep -= 1
-        if self._until_sweep > 0 and len(self._windows) + keys <= self._max_keys:
-            return
-        self._until_sweep = SWEEP_EVERY
         now_s = self._clock_s()
+        if (self._until_sweep <= 0 or self._lacks_room(keys)) and now_s - self._swept_s >= SWEEP_PAUSE_S:
+            self._sweep(now_s)
+        if self._lacks_room(keys):
+            raise OSError("too many rate limits are being counted")
+
+    def _lacks_room(self, keys: Sequence[str]) -> bool:
+        free = self._max_keys - len(self._windows)
+        return len(keys) > free and sum(key not in self._windows for key in keys) > max(free, 0)
+
+    def _sweep(self, now_s: float) -> None:
+        self._until_sweep, self._swept_s = SWEEP_EVERY, now_s
         for key, window in tuple(self._windows.items()):
             window.forget(now_s - window.period_s)
             if not window.charged:
                 del self._windows[key]
-        if len(self._windows) + keys > self._max_keys:
-            raise OSError("too many rate limits are being counted")
 
     def __len__(self) -> int:
         return len(self._windows)

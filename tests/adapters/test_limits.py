@@ -79,6 +79,31 @@ def test_windows_that_have_passed_are_forgotten_and_a_flood_of_keys_is_refused()
     assert len(limiter._windows) == 1
 
 
+def test_a_known_key_is_counted_on_when_there_is_no_room_for_a_new_one() -> None:
+    limiter = MemoryLimiter(clock_s=Clock(), max_keys=10)
+    for number in range(10):
+        assert _charge(limiter, Charge(f"k{number}", 2, 60)) == 0.0
+    assert [_charge(limiter, Charge("k0", 2, 60), Charge("k1", 2, 60)) for _ in range(2)] == [0.0, 60.0]
+    with pytest.raises(OSError, match="too many"):
+        _charge(limiter, Charge("k2", 2, 60), Charge("one more", 2, 60))
+    assert [_charge(limiter, Charge("k2", 2, 60)) for _ in range(2)] == [0.0, 60.0], "the refused exchange left it alone"
+
+
+def test_a_full_limiter_looks_for_windows_that_have_passed_once_a_second_at_most() -> None:
+    clock = Clock()
+    limiter = MemoryLimiter(clock_s=clock, max_keys=10)
+    for number in range(10):
+        assert _charge(limiter, Charge(f"k{number}", 1, 60)) == 0.0
+    clock.now_s += 59.5
+    for pause_s in (0.0, 0.5, 0.25):  # the windows pass meanwhile
+        clock.now_s += pause_s
+        with pytest.raises(OSError, match="too many"):
+            _charge(limiter, Charge("one more", 1, 60))
+    clock.now_s += 0.25
+    assert _charge(limiter, Charge("one more", 1, 60)) == 0.0
+    assert len(limiter._windows) == 1
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 30), st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3)), max_size=3)), max_size=40)
