@@ -42,6 +42,7 @@ async def intent(ports: Ports, x: Exchange, draft: Draft) -> None:
         ruling=_ruling(draft, draft.decisions),
         arguments=draft.arguments,
     ).record()
+    record = _quoted(ports, record)
     # Before it is written: a line stands also where its client goes away meanwhile, and then it wants its outcome.
     draft.intent_written, draft.settled_from = True, len(draft.decisions)
     try:
@@ -126,11 +127,16 @@ async def _settle(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, refus
     await _last(ports, x, draft, ended, record)
 
 
+def _quoted(ports: Ports, record: JsonObject) -> JsonObject:
+    """Where questions are recorded with stand-ins, what refusals quote must not stand beside them as it was."""
+    return record if ports.questions is None else ports.questions.quoted(record)
+
+
 async def _last(ports: Ports, x: Exchange, draft: Draft, ended: Outcome, record: JsonObject) -> None:
     """The last line of an exchange. It stands also where its client goes away meanwhile, and no other follows it then."""
     draft.closed = True
     try:
-        await ports.audit.write(record)
+        await ports.audit.write(_quoted(ports, record))
     except Exception:  # whatever it was, the line does not stand
         draft.closed = False
         raise

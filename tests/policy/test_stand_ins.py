@@ -3,10 +3,12 @@
 import re
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policy.stand_ins import MAX_TEXT_CHARS, of_answer, stand_ins
+from gateway.model import JsonObject
+from gateway.policy.stand_ins import MAX_TEXT_CHARS, of_answer, own_words, stand_ins
 
 KEY = b"k" * 32
 TEXTS = st.text(alphabet=st.sampled_from("abcxyzABC0123456789 .@/-_äß"), max_size=40)
@@ -76,6 +78,63 @@ def test_details_of_a_refusal_are_replaced_and_its_rule_and_code_stay() -> None:
     shown: Any = of_answer({"denials": [said | {"details": {"email": "Ada Lovelace"}}], "visible": [0]}, KEY)
     assert shown["denials"][0] | {"details": {}} == said | {"details": {}}
     assert shown["denials"][0]["details"]["email"] != "Ada Lovelace"
+
+
+@pytest.mark.parametrize(
+    "name", ["user_pin", "otp_code", "card_cvv", "pinCode", "pwd", "pass", "passcode", "x-auth", "API_KEY", "sessionId"]
+)
+def test_a_name_says_secret_by_any_of_its_words(name: str) -> None:
+    assert replaced({name: "open"}) != {name: "open"}
+
+
+@pytest.mark.parametrize("name", ["spin", "shipping", "passenger", "author", "max_tokens", "compass"])
+def test_a_name_that_merely_holds_such_letters_says_no_secret(name: str) -> None:
+    assert replaced({name: "open"}) == {name: "open"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ghp_1234567890abcdefghijABCDEFGHIJ123456", "AKIAIOSFODNN7EXAMPLE", "a1b2c3d4", "4111111111111111", "ada@example.com"],
+)
+def test_a_value_in_the_place_of_a_name_is_replaced(name: str) -> None:
+    assert name not in replaced({name: 1})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["customer_id", "maxResults2", "address_line_2", "sha256", "iso8601", "$ref", "HTTPServerURL", "x-user-id", "_meta"],
+)
+def test_a_name_stays(name: str) -> None:
+    assert replaced({name: 1}) == {name: 1}
+
+
+def test_a_long_whole_number_is_replaced_by_one_of_as_many_digits() -> None:
+    shown = replaced({"card": 4111111111111111, "count": 999_999_999})
+    assert (shown["card"] != 4111111111111111, len(str(shown["card"])), shown["count"]) == (True, 16, 999_999_999)
+    assert places({"card": 4111111111111111}) == ("/arguments/card",)
+
+
+def test_numbers_under_a_name_that_says_secret_keep_their_length_and_stay_apart() -> None:
+    shown = [replaced({"pin": number})["pin"] for number in range(1, 10_000)]
+    assert [len(str(each)) for each in shown] == [len(str(number)) for number in range(1, 10_000)]
+    assert len(set(shown)) == len(shown)
+
+
+def test_what_the_gateway_says_of_a_text_that_cannot_be_read_stays() -> None:
+    read: JsonObject = {"argument": "statement", "at": "/statement", "unreadable": True, "why": "it is no SQL of this dialect"}
+    document: Any = {"arguments": {"statement": "Explain 1"}, "extracted": {"sql": [read, {**read, "at": "/Ada 1/0"}]}}
+    shown: Any = stand_ins(document, KEY).document["extracted"]
+    assert shown["sql"][0] == read
+    assert (shown["sql"][1]["why"], shown["sql"][1]["at"] != "/Ada 1/0") == (read["why"], True)
+    refused: Any = {"denials": [{"details": {"why": read["why"], "text": "Explain 1"}}]}
+    details: Any = of_answer(refused, KEY, own_words(document))["denials"][0]["details"]  # type: ignore[call-overload, index]
+    assert (details["why"], details["text"] != "Explain 1") == (read["why"], True)
+
+
+def test_details_of_an_observed_refusal_are_replaced_as_well() -> None:
+    refusal = {"rule": "org/a", "code": "a", "message": "no", "details": {"email": "Ada Lovelace"}}
+    shown: Any = of_answer({"observed": {"org/a": {"deny": [refusal]}}}, KEY)
+    assert shown["observed"]["org/a"]["deny"][0]["details"]["email"] != "Ada Lovelace"
 
 
 @given(TEXTS, TEXTS)
