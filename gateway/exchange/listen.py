@@ -10,7 +10,7 @@ import hashlib
 import random
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -70,6 +70,7 @@ class Listener:
     watched: set[tuple[str, str]] = field(default_factory=set)  # asked of backends for this stream alone
     ended: StreamEnd | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self, kinds: Iterable[str] = (), updated: Iterable[str] = (), spread_s: float = 0.0) -> None:
         self.pending.update(self.kinds.intersection(kinds))
@@ -79,6 +80,7 @@ class Listener:
 
     def end(self, cause: StreamEnd) -> None:
         self.ended = self.ended or cause
+        self.over.set()
         self.woken.set()
 
 
@@ -219,26 +221,37 @@ async def changes(ports: Ports, listeners: Listeners, listener: Listener) -> Asy
         for kind in listener.pending:
             listener.seen[kind] = None  # it changed while it was first looked at: what the client has listed may be older
         while await _woken(listener) is None:
-            if listener.spread_s:
-                await asyncio.sleep(random.uniform(0, listener.spread_s))  # noqa: S311 — spreads load, guards nothing
-                listener.spread_s = 0.0
-            kinds, updated = sorted(listener.pending), sorted(listener.updated)
-            listener.pending.clear()
-            listener.updated.clear()
-            for kind in kinds:
-                now = await _digest(ports, listener, kind)
-                if now is not None and now != listener.seen.get(kind):
-                    listener.seen[kind] = now
+            async with aclosing(_news(ports, listener)) as news:
+                async for notice in news:
+                    if listener.ended is not None:
+                        break  # while this was decided, or while the client was slow to take the one before
                     listener.told += 1
-                    yield Notice(f"notifications/{kind}/list_changed", {})
-            for uri in await _visible(ports, listener, updated):
-                listener.told += 1
-                yield Notice("notifications/resources/updated", {"uri": uri})
+                    yield notice
     finally:
         listeners.close(listener)
         ports.standings.close(standing)
         defect = isinstance(sys.exception(), Exception)
         await asyncio.shield(_recorded(ports, listener, listener.ended or ("internal" if defect else "client")))
+
+
+async def _news(ports: Ports, listener: Listener) -> AsyncGenerator[Notice, None]:
+    """What is pending, of it what changed for the subject and what it may see."""
+    if listener.spread_s:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(random.uniform(0, listener.spread_s)):  # noqa: S311 — spreads load, guards nothing
+                await listener.over.wait()
+                return
+        listener.spread_s = 0.0
+    kinds, updated = sorted(listener.pending), sorted(listener.updated)
+    listener.pending.clear()
+    listener.updated.clear()
+    for kind in kinds:
+        now = await _digest(ports, listener, kind)
+        if now is not None and now != listener.seen.get(kind):
+            listener.seen[kind] = now
+            yield Notice(f"notifications/{kind}/list_changed", {})
+    for uri in await _visible(ports, listener, updated):
+        yield Notice("notifications/resources/updated", {"uri": uri})
 
 
 async def _woken(listener: Listener) -> StreamEnd | None:

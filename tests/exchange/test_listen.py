@@ -11,11 +11,14 @@ import pytest
 from gateway.catalog.surface import View
 from gateway.errors import BackendFailed, Kind, Refusal
 from gateway.exchange.draft import Draft
-from gateway.exchange.listen import Listener, Listeners
+from gateway.exchange.kept_lists import KeptLists
+from gateway.exchange.listen import Listener, Listeners, changes
 from gateway.exchange.parts import Bounds, Exchange, Ports
+from gateway.exchange.standing import Standings
 from gateway.exchange.subscribing import subscribed
 from gateway.exchange.target import Target
 from gateway.model import Caller, Identity, Message, Resource, Subject
+from gateway.policy.contract import VERSION_1
 from gateway.ports import Session
 from gateway.wire.methods import Method
 
@@ -34,7 +37,42 @@ class World:
         self.settles = asyncio.Event()  # and says that it does
         self.fails: BackendFailed | None = None
         self.listeners = Listeners(self._released)
-        self.ports = cast(Ports, SimpleNamespace(backends=self, bounds=Bounds()))
+        self.lines: list[Any] = []  # of the audit
+        self.looked = asyncio.Semaphore(0)  # counts the looks at what a subject is shown
+        self.looks = asyncio.Event()  # and lets them go on
+        self.looks.set()
+        self.standings = Standings(lambda caller, surface: surface not in self.revoked, lambda: "r1")
+        self.revoked: set[str] = set()
+        self.ports = cast(
+            Ports,
+            SimpleNamespace(
+                audit=self,
+                backends=self,
+                bounds=Bounds(),
+                catalogs=self,
+                decider=SimpleNamespace(revision="r1", contract=VERSION_1),
+                kept_lists=KeptLists(),
+                now_ns=lambda: 0,
+                server_info={"name": "gateway"},
+                standings=self.standings,
+            ),
+        )
+
+    async def write(self, record: Any) -> None:
+        self.lines.append(record)
+
+    async def full_view(self, surface: str, caller: Caller) -> View:
+        self.looked.release()
+        await self.looks.wait()
+        return VIEW
+
+    def revoke(self) -> None:
+        self.revoked.add("default")
+        self.standings.look()
+
+    def causes(self) -> list[str]:
+        """Why streams ended, as it was recorded."""
+        return [each["cause"] for each in self.lines]
 
     async def watch(self, backend: str, uri: str) -> None:
         self.watched[backend, uri] += 1
@@ -69,6 +107,69 @@ def in_a_world(test: Callable[[World], Awaitable[None]]) -> None:
             await test(World())
 
     asyncio.run(main())
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    while not happened():  # noqa: ASYNC110 — bounded by `in_a_world`; nothing tells of it
+        await asyncio.sleep(0)
+
+
+async def hears(world: World, listener: Listener) -> list[str]:
+    """The methods of all that a stream tells until it ends."""
+    return [notice.method async for notice in changes(world.ports, world.listeners, listener)]
+
+
+async def standing(world: World, listener: Listener) -> asyncio.Task[list[str]]:
+    """The stream once it waits for news; what it has seen of the tools is not what there is now."""
+    world.listeners.session_began("s")
+    hearing = asyncio.ensure_future(hears(world, listener))
+    await world.looked.acquire()
+    await until(lambda: "tools" in listener.seen)
+    listener.looked.clear()
+    listener.seen["tools"] = "older"
+    return hearing
+
+
+def stream() -> Listener:
+    return Listener(exchange("GET", session="s"), frozenset({"tools"}), revision="r1")
+
+
+def test_a_stream_is_told_of_what_changed() -> None:
+    async def test(world: World) -> None:
+        listener = stream()
+        hearing = await standing(world, listener)
+        listener.wake(("tools",))
+        await until(lambda: listener.told == 1)
+        world.listeners.session_ended("s")
+        assert (await hearing, world.causes()) == (["notifications/tools/list_changed"], ["session"])
+
+    in_a_world(test)
+
+
+def test_a_revoked_stream_ends_though_its_turn_after_a_change_of_policy_has_not_come() -> None:
+    async def test(world: World) -> None:
+        listener = stream()
+        hearing = await standing(world, listener)
+        listener.wake(("tools",), spread_s=1_000_000.0)
+        await until(lambda: not listener.woken.is_set())
+        world.revoke()
+        assert (await hearing, world.causes()) == ([], ["credential_revoked"])
+
+    in_a_world(test)
+
+
+def test_a_stream_that_is_revoked_while_its_news_is_decided_is_not_told_of_it() -> None:
+    async def test(world: World) -> None:
+        listener = stream()
+        hearing = await standing(world, listener)
+        world.looks.clear()
+        listener.wake(("tools",))
+        await world.looked.acquire()
+        world.revoke()
+        world.looks.set()
+        assert (await hearing, world.causes()) == ([], ["credential_revoked"])
+
+    in_a_world(test)
 
 
 def test_a_session_that_ended_while_its_subscription_was_decided_holds_nothing() -> None:
