@@ -179,12 +179,13 @@ class Client:
         try:
             async with asyncio.timeout_at(deadline):
                 connection = await self._connect()
-        except TimeoutError as error:
+        except BaseException as error:  # also where the caller went: whoever waits for the room would wait out the deadline
             self._let_one_open()
-            raise Undecided("late", "no connection to OPA within the deadline") from error
-        except OSError as error:  # ssl.SSLError is one
-            self._let_one_open()
-            raise Undecided("unreachable", f"no connection to OPA: {error}") from error
+            if isinstance(error, TimeoutError):
+                raise Undecided("late", "no connection to OPA within the deadline") from error
+            if isinstance(error, OSError):  # ssl.SSLError is one
+                raise Undecided("unreachable", f"no connection to OPA: {error}") from error
+            raise
         finally:
             self._opening -= 1
         self._open.add(connection)

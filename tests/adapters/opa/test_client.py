@@ -1,6 +1,7 @@
 """The client against servers that answer as no OPA should: each fault has its cause, and none is mistaken for a decision."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -318,6 +319,36 @@ def test_several_bundles_make_one_revision_and_one_without_makes_none() -> None:
         lacking = b'{"provenance": {"bundles": {"rules": {"revision": "r2"}, "facts": {}}}, "result": 1}'
         async with answering(always(response(lacking))) as client:
             assert await outcome(client) == Verdict(1, "")
+
+    asyncio.run(main())
+
+
+def test_one_who_is_cancelled_while_he_connects_hands_his_room_to_the_next() -> None:
+    async def main() -> None:
+        connecting: asyncio.Queue[None] = asyncio.Queue()
+
+        async def never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connecting.put_nowait(None)
+            await reader.read()  # the client's hello, which nobody answers
+            writer.close()
+
+        server = await asyncio.start_server(never, "127.0.0.1", 0)
+        tls = ssl.create_default_context()
+        target = Target(host="127.0.0.1", port=server.sockets[0].getsockname()[1], tls=tls)
+        client = Client(target, Limits(deadline_s=20, connections=1))
+        async with asyncio.timeout(5):
+            first = asyncio.ensure_future(client.ask(DOCUMENT))
+            await connecting.get()
+            second = asyncio.ensure_future(client.ask(DOCUMENT))
+            await asyncio.sleep(0)
+            first.cancel()
+            await connecting.get()
+            assert not second.done()
+            second.cancel()
+            await asyncio.gather(first, second, return_exceptions=True)
+            assert (client._opening, client._open, [*client._waiting]) == (0, set(), [])
+        await client.close()
+        server.close()
 
     asyncio.run(main())
 
