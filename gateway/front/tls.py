@@ -39,7 +39,7 @@ class Certificates:
     def __init__(self, files: TlsFiles) -> None:
         """Raises `UnusableTls`."""
         self._files = files
-        self._seen = _digest(files)
+        self._seen = _digest(files)  # of what is in force
         self._current = self.context = _context(files)
         self.context.sni_callback = self._choose  # called for each handshake, also of a client that names no server
         self.failure: str | None = None  # why what is in the files now is not what is served; None: it is
@@ -54,18 +54,18 @@ class Certificates:
             await asyncio.to_thread(self.look)
 
     def look(self) -> None:
-        """Take over what changed, if it can be served with; files and keys that change one after the other are tried again."""
+        """Take over what changed, if it can be served with; what cannot is tried again at each look, and told once."""
         seen = _digest(self._files)
-        if seen == self._seen:
+        if seen == self._seen and self.failure is None:
             return
-        self._seen = seen
         try:
             self._current = _context(self._files)
         except UnusableTls as error:
+            if str(error) != self.failure:
+                log.warning("the TLS files changed and cannot be used, so the former ones stay in force: %s", error)
             self.failure = str(error)
-            log.warning("the TLS files changed and cannot be used, so the former ones stay in force: %s", error)
         else:
-            self.failure = None
+            self._seen, self.failure = seen, None
             log.info("the TLS files changed and are in force for new connections")
 
 
@@ -92,9 +92,9 @@ def _context(files: TlsFiles) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(files.cert, files.key, password=lambda: b"")  # or OpenSSL would ask at the terminal
-    except ssl.SSLError as error:
+    except OSError as error:  # SSLError is one, and so is that of a file that went a moment ago
         told = "no certificate chain (PEM) and its private key, without a password"
-        raise UnusableTls(f"listen.tls_cert, listen.tls_key: {told}: {error.reason or error}") from error
+        raise UnusableTls(f"listen.tls_cert, listen.tls_key: {told}: {_reason(error)}") from error
     if files.client_ca is not None and files.client != "off":
         _ask_clients(context, files.client_ca, required=files.client == "required")
     return context
@@ -107,5 +107,9 @@ def _ask_clients(context: ssl.SSLContext, client_ca: Path, *, required: bool) ->
     context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
     try:
         context.load_verify_locations(client_ca)
-    except ssl.SSLError as error:
-        raise UnusableTls(f"listen.tls_client_ca: no certificates (PEM) in it: {error.reason or error}") from error
+    except OSError as error:
+        raise UnusableTls(f"listen.tls_client_ca: no certificates (PEM) in it: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or str(error)

@@ -144,6 +144,51 @@ def test_a_certificate_whose_key_comes_later_waits_for_it(pki: Pki) -> None:
         assert (certificates.failure, served_certificate(port, pki.trusting())) == (None, fingerprint(new))
 
 
+@pytest.mark.parametrize(
+    ("reading", "path", "says"),
+    [
+        pytest.param(
+            "load_cert_chain",
+            "key",
+            "listen.tls_cert, listen.tls_key: no certificate chain (PEM) and its private key, without a password",
+            id="key",
+        ),
+        pytest.param("load_verify_locations", "client_ca", "listen.tls_client_ca: no certificates (PEM) in it", id="client_ca"),
+    ],
+)
+def test_a_file_that_goes_while_it_is_read_is_a_failure_like_any_and_taken_over_when_the_same_is_back(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, reading: str, path: str, says: str
+) -> None:
+    files = replace(pki.files, client="optional")
+    certificates = Certificates(files)
+    second = pki.issue()
+    place: Path = getattr(files, path)
+    same, real = place.read_bytes(), getattr(ssl.SSLContext, reading)
+
+    def gone(context: ssl.SSLContext, *paths: Path, **more: object) -> None:
+        place.unlink()  # after it was found readable, and before OpenSSL opens it
+        real(context, *paths, **more)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(ssl.SSLContext, reading, gone)
+        certificates.look()
+    assert certificates.failure == f"{says}: No such file or directory"
+    place.write_bytes(same)
+    certificates.look()
+    assert certificates.failure is None
+    with served(shown, PATIENT, certificates.context) as port:
+        assert served_certificate(port, pki.trusting()) == second
+    assert [record.levelname for record in caplog.records if record.name == "gateway.front"] == ["WARNING"]
+
+
+def test_files_that_stay_broken_are_told_of_once(pki: Pki, caplog: pytest.LogCaptureFixture) -> None:
+    certificates = Certificates(pki.files)
+    pki.files.key.write_text("nonsense")
+    for _ in range(3):
+        certificates.look()
+    assert len(caplog.messages) == 1
+
+
 def test_a_key_with_a_password_is_refused_and_asked_for_at_no_terminal(pki: Pki) -> None:
     key = serialization.load_pem_private_key(pki.files.key.read_bytes(), None)
     locked = key.private_bytes(
