@@ -81,13 +81,32 @@ def withheld(reason: str, cause: str) -> Refusal:
 
 
 async def still_permitted(ports: Ports, x: Exchange, draft: Draft, permit: Permit) -> Ending | None:
-    """Whether the policy in force now would allow what was forwarded, exactly as it was; None: it would."""
+    """Whether the policy in force now would allow what was forwarded, exactly as it was; None: it would.
+
+    What it owes beyond the permit waits in `draft.tightened`; it takes nothing back that was owed before.
+    """
     now = replace(x, started_ns=ports.now_ns())
+    aside = Draft()  # the duties of the draft are those that are carried out; nor is it time that the exchange waits for
     try:
-        await _duties(ports, now, draft, permit.target, permit.arguments)
+        later = await _duties(ports, now, aside, permit.target, permit.arguments)
+        owed = (draft.tightened or permit.duties).with_result(_of_the_answer(later))
+        redactor(ports, aside, owed)
     except Refusal as refusal:
         return "undecided" if refusal.kind is Kind.UNDECIDED else "revoked"
+    finally:
+        draft.decisions += aside.decisions
+        draft.undecided_by += aside.undecided_by
+        draft.kept |= aside.kept
+    draft.tightened = owed
     return None
+
+
+def as_owed_now(ports: Ports, draft: Draft, permit: Permit) -> Permit:
+    """The permit, with what a change of the policy added to it since it was forwarded: carried out from here on."""
+    if draft.tightened is None or draft.tightened is permit.duties:
+        return permit
+    draft.duties = draft.tightened
+    return replace(permit, duties=draft.duties, redactor=redactor(ports, draft, draft.duties))
 
 
 def ended_early(cause: Ending) -> Refusal:
@@ -114,6 +133,16 @@ async def _duties(ports: Ports, x: Exchange, draft: Draft, target: Target, argum
         raise _undecided(ports, draft, undecided) from undecided
     draft.duties = ruled.duties
     return _permitted_or_raise(ports, x, target, ruled)
+
+
+def _of_the_answer(later: Duties) -> Duties:
+    """What can still be done where the request was forwarded: its arguments are sent, and its rates are charged."""
+    return Duties(
+        result_redactions=later.result_redactions,
+        inspect_result=later.inspect_result,
+        audit_level=later.audit_level,
+        carried=tuple(one for one in later.carried if one.type in {"redact", "inspect_result", "audit"}),
+    )
 
 
 async def _decided(

@@ -15,7 +15,8 @@ class Draft:
     decisions: list[tuple[Phase, Decision]] = field(default_factory=list)
     undecided_by: list[tuple[str, Phase, str]] = field(default_factory=list)  # (decision id, phase, cause)
     settled_from: int = 0  # decisions before this one stand in the intent
-    duties: Duties | None = None
+    duties: Duties | None = None  # what is carried out
+    tightened: Duties | None = None  # what is to be from the next message on: the policy changed after it was forwarded
     list_duties: list[ListDuties] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
     parts_withheld: int = 0  # of the result, because they could not be checked

@@ -11,7 +11,7 @@ from functools import partial
 
 from gateway.errors import BackendFailed, Kind, Refusal
 from gateway.exchange import redacting
-from gateway.exchange.deciding import Permit, ended_early, inspected, still_permitted, withheld
+from gateway.exchange.deciding import Permit, as_owed_now, ended_early, inspected, still_permitted, withheld
 from gateway.exchange.draft import Draft
 from gateway.exchange.links import judged
 from gateway.exchange.parts import Exchange, Ports
@@ -37,6 +37,7 @@ async def relayed(ports: Ports, x: Exchange, draft: Draft, permit: Permit) -> As
     held: list[Notice] = []
     async with aclosing(_messages(ports, x, draft, permit)) as messages:
         async for message in messages:
+            permit = as_owed_now(ports, draft, permit)
             match message:
                 case Progress() | Log():
                     notice = await _notice(ports, x, draft, permit, message)
