@@ -111,7 +111,7 @@ class PolicySetDecider:
             if self._current is None:
                 log.warning("no %s is in force: whatever is asked of it is undecided until it is right", self._role)
         self._following = self._tasks.spawn(self._follow(), "policy-watch")
-        self._tasks.spawn(self._beat(), "policy-beat")
+        self._tasks.keep(self._beat, "policy-beat")
 
     async def load(self) -> str:
         """Put the newest in force; its revision. Raises `PolicyRejected` or `OpaUnusable`.
@@ -149,6 +149,8 @@ class PolicySetDecider:
             problem, canaries = "; ".join(found.message for found in self._misjudged), "wrong"
         elif self._following is not None and self._following.done():
             problem = "the policies are no longer watched: an internal error, see the log"
+        elif crash := self._tasks.crashed().get("policy-beat"):
+            problem, canaries = f"asking the canaries met {crash}", "unknown"
         else:
             problem = ""
         pieces = current.pieces if current is not None else None

@@ -167,10 +167,12 @@ class SidecarDecider:
         """Ask the canaries, and go on asking. A sidecar that is not there yet is no reason not to start."""
         await self._look()
         await self._examine()
-        self._tasks.spawn(self._beat(), "sidecar-beat")
+        self._tasks.keep(self._beat, "sidecar-beat")
 
     def status(self) -> PolicyStatus:
         problem = self._problem or ("" if self._well else "the sidecar's own health check fails (GET /health?bundles&plugins)")
+        if crash := self._tasks.crashed().get("sidecar-beat"):
+            problem = problem or f"looking at the sidecar met {crash}"
         known: Literal["right", "unknown"] = "right" if self._revision is not None and not self._problem else "unknown"
         return PolicyStatus(self._revision, self._since_s, problem, "wrong" if self._misjudged else known, 0, self._rejection)
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway.adapters.opa import decider as decider_module
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
 from gateway.adapters.opa.findings import Finding, PolicyRejected
+from gateway.adapters.opa.policyset import PolicySet
 from gateway.adapters.opa.snapshot import Source
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.errors import Undecided
@@ -316,6 +318,29 @@ def test_an_opa_that_hangs_for_good_is_killed_and_replaced(opa: str, policies: P
             await until(lambda: decider.pid != pid and decider.status().ready)
             assert await cause_of(decider) == "decided"
             assert not alive(pid)
+
+    within(10, main())
+
+
+def test_a_beat_that_meets_an_unforeseen_error_makes_unready_and_is_begun_again(
+    opa: str, policies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decider_module, "BEAT_S", 0.02)
+    asked = 0
+
+    async def broken(current: PolicySet) -> tuple[Finding, ...]:
+        nonlocal asked
+        asked += 1
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with deciding(opa, policies) as decider:
+            before = decider.status()
+            monkeypatch.setattr(PolicySet, "misjudged", broken)
+            await until(lambda: asked == 2)
+            problem = "asking the canaries met an internal error (ZeroDivisionError), see the log"
+            assert (before.ready, decider.status()) == (True, replace(before, problem=problem, canaries="unknown"))
+            assert await cause_of(decider) == "decided"
 
     within(10, main())
 

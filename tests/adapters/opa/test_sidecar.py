@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -109,6 +110,33 @@ def test_a_proved_revision_decides_and_a_new_one_is_proved_before_it_does(tmp_pa
             assert await outcome(decider) == "r2"
             assert opa.asked - asked == 4  # decisions: the question, which revision it is, both canaries
             assert events == [PolicyEvent("enforced", "r1", None), PolicyEvent("enforced", "r2", "r1")]
+
+    asyncio.run(main())
+
+
+def test_a_beat_that_meets_an_unforeseen_error_makes_unready_and_is_begun_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        opa, looked, again = FakeOpa(), 0, asyncio.Event()
+
+        async def health() -> bool:
+            nonlocal looked
+            looked += 1
+            if looked == 2:  # the first one is that of the start
+                raise ZeroDivisionError
+            if looked == 3:
+                again.set()
+            return True
+
+        async with listening(opa, tmp_path / "s") as to:
+            decider = SidecarDecider(to, Limits(deadline_s=0.5), CANARIES, lambda event: None, health)
+            await decider.start()
+            before = decider.status()
+            async with asyncio.timeout(10):
+                await again.wait()
+            problem = "looking at the sidecar met an internal error (ZeroDivisionError), see the log"
+            assert (before.ready, decider.status()) == (True, replace(before, problem=problem))
+            assert await outcome(decider) == "r1"
+            await decider.close()
 
     asyncio.run(main())
 
