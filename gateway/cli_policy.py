@@ -54,7 +54,7 @@ def init_command(
 
 @policy.command("new")
 def new_command(  # noqa: PLR0913, PLR0917 — an argument for each option
-    rule: Annotated[str | None, typer.Argument(help="servers/<backend>/<rule> or org/<rule>; with --from there is none")] = None,
+    rule: Annotated[str | None, typer.Argument(help="servers/BACKEND/RULE or org/RULE; with --from there is none")] = None,
     folder: Folder = Path(),
     verb: Annotated[Verb, typer.Option("--verb", help="what the rule says")] = "deny",
     tool: Annotated[str | None, typer.Option("--tool", help="whose calls it is about; default: the rule's name")] = None,
@@ -144,7 +144,7 @@ def _copy(source: str, folder: Path | None, *, as_json: bool) -> None:
 def check_command(  # noqa: PLR0913, PLR0917 — an argument for each option
     folder: Folder = Path(),
     rule: Annotated[
-        str | None, typer.Option("--rule", help="only this one, quickly: org/<rule>, servers/<backend>/<rule>")
+        str | None, typer.Option("--rule", help="only this one, quickly: org/RULE or servers/BACKEND/RULE")
     ] = None,
     without: Annotated[list[str] | None, typer.Option("--without", help="leave this check out (may be repeated)")] = None,
     beside: Annotated[list[str] | None, typer.Option("--beside", help="a further folder of Rego that is in no bundle")] = None,

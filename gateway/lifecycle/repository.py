@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.adapters.opa.findings import Finding, PolicyRejected
 from gateway.adapters.opa.snapshot import FACTS, Source
 from gateway.policy import bundle
 from gateway.policy.bundle import BadBundle
 from gateway.shipped import SHIPPED
 
-POLICIES, TESTS, SCHEMAS = "policies", "policy_tests", "schemas"
+POLICIES, TESTS, SCHEMAS = PARTS = "policies", "policy_tests", "schemas"
 
 
 class NoRepository(Exception):
@@ -44,7 +45,7 @@ class Repository:
 
 def repository(root: Path, *, beside: tuple[str, ...] = ()) -> Repository:
     """Raises `NoRepository`."""
-    for name in (POLICIES, TESTS, SCHEMAS, *beside):
+    for name in (*PARTS, *beside):
         if not (root / name).is_dir():
             raise NoRepository(_why(root, name))
     own = root / "capabilities.json"
@@ -64,17 +65,29 @@ def _why(root: Path, lacking: str) -> str:
     if not root.is_dir():
         return f"{root}: no such folder"
     above = Path(os.path.relpath(root.resolve().parent))
-    if all((above / name).is_dir() for name in (POLICIES, TESTS, SCHEMAS)):
+    if root.resolve().name in PARTS and all((above / name).is_dir() for name in PARTS):
         return f"{root} is a folder of a policy repository: name the folder above, {above}"
+    if (inside := _inside(root)) is not None:
+        return f"{root} is no policy repository, {inside} is one: name it"
     return f"{root} is no policy repository: it has no folder {lacking}; `mcp-gateway policy init DIR` makes one"
+
+
+def _inside(root: Path) -> Path | None:
+    """The one repository in a folder."""
+    found = [each.parent for each in sorted(root.glob(f"*/{POLICIES}")) if all((each.parent / name).is_dir() for name in PARTS)]
+    return found[0] if len(found) == 1 else None
 
 
 def policy_source(folder: Path, schemas: Path | None = None, facts: Path | None = None) -> Source:
     """The policy set in a repository, in its folder of policies alone, or in a bundle; what it lacks is the shipped one.
 
-    `facts`: a folder or a bundle of them, where they live apart.
+    `facts`: a folder or a bundle of them, where they live apart. Raises `PolicyRejected` for a folder that cannot hold one.
     """
     whole = (folder / POLICIES).is_dir()
+    if folder.is_dir() and not whole and not (folder / "mcp").is_dir():
+        inside = _inside(folder)
+        remedy = f"name the repository, {inside}" if inside is not None else "name a policy repository or a bundle"
+        raise PolicyRejected((Finding("", 0, f"{folder} holds no policies: {remedy}"),))
     beside = folder / SCHEMAS if whole else folder.parent / SCHEMAS
     typed = schemas or (beside if beside.is_dir() else SHIPPED.schemas)
     return Source(folder / POLICIES if whole else folder, typed, SHIPPED.capabilities, facts=facts)

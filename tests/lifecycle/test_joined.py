@@ -5,7 +5,11 @@ import os
 import shutil
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from gateway.cli import app
 from tests.lifecycle.repositories import copied, invoked, replaced
+from tools.binaries import find
 
 QUICK = [word for each in ("mutation", "coverage", "regal", "format", "conventions") for word in ("--without", each)]
 
@@ -51,9 +55,27 @@ def test_what_is_named_instead_of_a_repository_is_told_with_what_may_be_meant(tm
     expected = {
         tmp_path / "set.tar.gz": "is a file, and a bundle cannot be checked: name the policy repository that it was built from",
         root / "policies": f"is a folder of a policy repository: name the folder above, {above}",
-        tmp_path: "is no policy repository: it has no folder policies; `mcp-gateway policy init DIR` makes one",
+        tmp_path: f"is no policy repository, {root} is one: name it",
+        root / "schemas/released": "is no policy repository: it has no folder policies; `mcp-gateway policy init DIR` makes one",
     }
     told = {place: invoked("check", str(place)) for place in expected}
     assert {place: (done.exit_code, done.stderr) for place, done in told.items()} == {
         place: (2, f"{place} {message}\n") for place, message in expected.items()
     }
+
+
+def test_a_folder_without_policies_is_told_in_one_line_with_the_repository_in_it(tmp_path: Path) -> None:
+    root = copied(tmp_path / "repository")
+    (tmp_path / "personas.yaml").write_text("personas: [{name: analyst, groups: [analysts]}]")
+    asked = {
+        "access": ["access", "--personas", str(tmp_path / "personas.yaml"), "-p"],
+        "explain": ["explain", "--group", "support", "--tool", "crm__customer", "-p"],
+        "waivers": ["waivers"],
+    }
+    runner = CliRunner(env={"OPA": find("opa")})
+    told = {name: runner.invoke(app, ["policy", *arguments, str(tmp_path)]) for name, arguments in asked.items()}
+    line = f"{tmp_path} holds no policies: name the repository, {root}\n"
+    assert {name: (done.exit_code, done.stdout + done.stderr) for name, done in told.items()} == dict.fromkeys(asked, (2, line))
+    empty = root / "schemas"
+    done = runner.invoke(app, ["policy", "waivers", str(empty)])
+    assert (done.exit_code, done.stderr) == (2, f"{empty} holds no policies: name a policy repository or a bundle\n")
