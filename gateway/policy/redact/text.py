@@ -1,8 +1,8 @@
 """Patterns applied to one text: RE2 only, whose time is linear whatever a rule's author or a server writes.
 
-All patterns are asked first in one alternation; most texts end there. `re2.Set` would be as fast, but answers "nothing"
-when it runs out of memory. The output is a fixed point: a match that only comes to be because its neighbour was taken
-out is taken out too.
+All patterns are asked first in a few alternations, the gates; most texts end there. `re2.Set` would be as fast, but answers
+"nothing" when it runs out of memory. The output is a fixed point: a match that only comes to be because its neighbour was
+taken out is taken out too.
 """
 
 from bisect import bisect_right
@@ -13,7 +13,7 @@ import re2
 
 from gateway.policy.redact.checks import Checked
 from gateway.policy.redact.marker import CONSTANTS, REDACTED, BadRedaction, Hashes, Markers, Span
-from gateway.policy.redact.regexp import Regexp, compiled
+from gateway.policy.redact.regexp import MAX_PROGRAM_SIZE, Regexp, gate
 from gateway.policy.redact.steps import CHECKED_STEPS, FOUND_STEPS, MATCH_STEPS, Steps
 
 MAX_ROUNDS = 4
@@ -63,23 +63,23 @@ class TextRedactor:
     """The pattern duties of one redactor, for any text."""
 
     duties: tuple[PatternDuty, ...]
-    gate: Regexp | None  # every pattern in one; None: too large together, so each is asked
-    lines: Regexp | None  # the same for texts joined as lines; None: some pattern cannot be asked so
+    gates: tuple[Regexp, ...]  # each pattern is in one of them; none: some cannot be put together, so each is asked
+    lines: tuple[Regexp, ...]  # the same for texts joined as lines; none: some pattern cannot be asked so
     markers: Markers
     hashes: Hashes
 
     def may_match(self, text: bytes) -> bool:
         """Cheap: False means that no pattern matches anywhere."""
-        return bool(self.duties) and (self.gate is None or self.gate.search(text) is not None)
+        return bool(self.duties) and (not self.gates or _any_matches(self.gates, text))
 
     def may_match_any(self, texts: list[str]) -> bool:
         """The same for many texts at once; True also where only their neighbourhood makes a match."""
-        if self.lines is None:
+        if not self.lines:
             return True
         joined = "\n".join(texts)
         if "\\" in joined and any("\\" in text and text.lstrip(BLANKS)[:1] in ("{", "[") for text in texts):
             return True  # JSON with escapes has to be read first
-        return self.lines.search(joined.encode("utf-8", "replace")) is not None
+        return _any_matches(self.lines, joined.encode("utf-8", "replace"))
 
     def redacted(self, text: str, tally: Tally) -> str:
         """`text` without what the patterns match; the very same object where there is nothing."""
@@ -130,6 +130,10 @@ class TextRedactor:
         return b"".join(pieces)
 
 
+def _any_matches(gates: tuple[Regexp, ...], text: bytes) -> bool:
+    return any(gate.search(text) is not None for gate in gates)
+
+
 def _matches(duty: PatternDuty, text: bytes, steps: Steps) -> Iterator[Span]:
     """What `duty` finds, its check passed; all of the text once the steps are spent."""
     for match in duty.regexp.finditer(text):
@@ -166,21 +170,30 @@ def _merged(found: list[Found]) -> list[Found]:
 
 def text_redactor(duties: tuple[PatternDuty, ...], patterns: Sequence[str], markers: Markers) -> TextRedactor:
     """`patterns` are those of `duties`, as text."""
-    return TextRedactor(duties, _gate(patterns), _gate(patterns, lines=True), markers, markers.hashes)
+    sized = [(pattern, duty.regexp.programsize) for pattern, duty in zip(patterns, duties, strict=True)]
+    return TextRedactor(duties, _gates(sized), _gates(sized, lines=True), markers, markers.hashes)
 
 
-def _gate(patterns: Sequence[str], *, lines: bool = False) -> Regexp | None:
-    """One pattern for all. With `lines`, the edges of a text are those of a line, so that a text among lines is found too;
-    a pattern that takes flags away cannot be asked so.
+def _gates(sized: Sequence[tuple[str, int]], *, lines: bool = False) -> tuple[Regexp, ...]:
+    """All patterns, given with their sizes, in as few as may be. With `lines`, the edges of a text are those of a line, so that
+    a text among lines is found too; a pattern that takes flags away cannot be asked so.
     """
-    if lines and any(_FLAGS_TAKEN_AWAY.search(pattern) for pattern in patterns):
-        return None
-    if not patterns or any(r"\Q" in pattern for pattern in patterns):  # an open quotation would swallow what follows
-        return None
+    if lines and any(_FLAGS_TAKEN_AWAY.search(pattern) for pattern, _ in sized):
+        return ()
+    if any(r"\Q" in pattern for pattern, _ in sized):  # an open quotation would swallow what follows
+        return ()
+    packed: list[list[str]] = []
+    filled = MAX_PROGRAM_SIZE
+    for pattern, size in sized:
+        if filled + size > MAX_PROGRAM_SIZE:
+            packed.append([])
+            filled = 0
+        packed[-1].append(f"(?m:{_by_lines(pattern)})" if lines else f"(?:{pattern})")
+        filled += size
     try:
-        return compiled("|".join(f"(?m:{_by_lines(pattern)})" if lines else f"(?:{pattern})" for pattern in patterns))
-    except BadRedaction:
-        return None
+        return tuple(gate(together) for together in packed)
+    except BadRedaction:  # one that can be read only alone
+        return ()
 
 
 def _by_lines(pattern: str) -> str:
