@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from gateway.adapters.backends.specs import BackendStatus, Pace
-from gateway.adapters.tasks import Tasks
+from gateway.adapters.tasks import Crashed, Tasks, attempted
 from gateway.errors import BackendFailed
 from gateway.model import Era
 
@@ -77,7 +77,9 @@ class Circuit:
             await asyncio.sleep(wait_s * random.uniform(0.8, 1.2))  # noqa: S311 — spreads probes, guards nothing
             wait_s = min(wait_s * 2, self._pace.most_s)
             try:
-                await self._probe()
+                await attempted(self._probe(), f"probe of {self._name}", BackendFailed)
+            except Crashed as crash:
+                self._last_error = str(crash)  # it stays down until a probe tells more
             except BackendFailed as failed:
                 if failed.cause not in ("unreachable", "credential"):  # without a credential, nobody was asked
                     self._last_error = str(failed)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
 from gateway.adapters.backends.specs import Pace
-from gateway.adapters.tasks import Tasks
+from gateway.adapters.tasks import Crashed, Tasks, attempted
 from gateway.errors import BackendFailed
 from gateway.model import Change, JsonObject
 
@@ -132,7 +132,7 @@ class Watcher:
         while True:
             self._asked.clear()
             try:
-                await self._follow(await self._source())
+                await attempted(self._listen(), f"listening to {self._backend}", BackendFailed, NothingToHear)
             except NothingToHear:
                 self._settled.set()  # there is nothing to wait for
                 with suppress(TimeoutError):
@@ -142,8 +142,13 @@ class Watcher:
                 continue
             except BackendFailed as failed:
                 log.debug("notifications of %s: %s", self._backend, failed)
+            except Crashed:
+                self._missed, self._wait_s = True, self._pace.most_s  # what was being told then; it may well crash again
             await asyncio.sleep(self._wait_s * random.uniform(0.8, 1.2))  # noqa: S311 — spreads the load, guards nothing
             self._wait_s = min(self._wait_s * 2, self._pace.most_s)
+
+    async def _listen(self) -> None:
+        await self._follow(await self._source())
 
     async def _follow(self, source: Source) -> None:
         """Hear one source until its newest stream ends. A newer stream stands before the older one is closed."""
@@ -194,9 +199,16 @@ class Watcher:
         error: BackendFailed | NothingToHear = BackendFailed("closed", "the stream of notifications ended", sent=True)
         queue = self._queue
         try:
-            async with aclosing(source.stream(uris)) as said:
-                async for each in said:
-                    await queue.put(_Heard(generation, each))
+            hearing = self._hear(source, uris, generation)
+            await attempted(hearing, f"stream of {self._backend}", BackendFailed, NothingToHear)
         except (BackendFailed, NothingToHear) as failed:
             error = failed
+        except Crashed as crash:
+            error = BackendFailed("closed", str(crash), sent=True)
         await queue.put(_Heard(generation, _Ended(error)))
+
+    async def _hear(self, source: Source, uris: Uris, generation: int) -> None:
+        queue = self._queue
+        async with aclosing(source.stream(uris)) as said:
+            async for each in said:
+                await queue.put(_Heard(generation, each))

@@ -3,6 +3,9 @@
 import pytest
 
 from gateway.adapters.backends import HttpSpec
+from gateway.adapters.backends.circuit import Circuit
+from gateway.adapters.backends.specs import Pace
+from gateway.adapters.tasks import Tasks
 from gateway.errors import BackendFailed
 from gateway.model import Change
 from tests.adapters.backends.scripted import (
@@ -40,6 +43,26 @@ def test_a_dead_backend_fails_at_once_after_a_few_tries_and_is_found_again_when_
                 assert await text(behind, tool_call()) == "done"
                 assert behind.status()[0].last_error == ""
             assert changes == [Change("crm", "tools"), Change("crm", "prompts"), Change("crm", "resources")]
+
+    run(main())
+
+
+def test_a_probe_that_meets_an_unforeseen_error_is_not_the_last_one() -> None:
+    async def main() -> None:
+        told: list[tuple[str, str]] = []
+        tasks = Tasks()
+
+        async def probe() -> None:
+            told.append((circuit.status(None).state, circuit.status(None).last_error))
+            if len(told) < 3:
+                raise ZeroDivisionError
+
+        circuit = Circuit("crm", Pace(failures=1, first_s=0.01), tasks, probe)
+        circuit.unreached("refused")
+        await eventually(lambda: circuit.status(None).state == "up")
+        crash = "an internal error (ZeroDivisionError), see the log"
+        assert told == [("down", "refused"), ("down", crash), ("down", crash)]
+        await tasks.close()
 
     run(main())
 

@@ -2,12 +2,16 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from gateway.adapters.backends import BackendSpec, HttpSpec, StdioSpec
-from gateway.model import Change
+from gateway.adapters.backends.specs import Pace
+from gateway.adapters.backends.watching import Standing, Uris, Watcher
+from gateway.adapters.tasks import Tasks
+from gateway.model import Change, JsonObject
 from tests.adapters.backends.scripted import (
     DISCOVERED,
     Received,
@@ -76,6 +80,50 @@ def test_after_a_loss_the_stream_stands_again_and_everything_counts_as_changed(e
                     await eventually(lambda: Change("crm", "updated", "doc://guide") in changes)
 
     run(main(), limit_s=40)
+
+
+class Odd:
+    """A stream that ends, the first time that somebody waits for more of it, as nobody foresaw."""
+
+    def __init__(self, *, breaks: bool) -> None:
+        self._breaks = breaks
+
+    async def stream(self, uris: Uris) -> AsyncGenerator[JsonObject | Standing, None]:
+        yield "standing"
+        yield {"method": "notifications/tools/list_changed"}
+        if self._breaks:
+            self._breaks = False
+            raise ZeroDivisionError
+        await asyncio.Event().wait()
+
+    async def amend(self, before: Uris, after: Uris) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("where", ["stream", "telling"])
+def test_an_unforeseen_error_ends_no_listening_and_everything_counts_as_changed(where: str) -> None:
+    """In reading the `stream`, or in `telling` the gateway of what was read."""
+
+    async def main() -> None:
+        changes: list[Change] = []
+        source, tasks, broken = Odd(breaks=where == "stream"), Tasks(), where == "telling"
+
+        def emit(change: Change) -> None:
+            nonlocal broken
+            if broken:
+                broken = False
+                raise ZeroDivisionError
+            changes.append(change)
+
+        async def reached() -> Odd:
+            return source
+
+        Watcher("crm", reached, emit, Pace(first_s=0.01, most_s=0.01), tasks).start()
+        heard, told = Change("crm", "tools"), [] if broken else [Change("crm", "tools")]
+        await eventually(lambda: changes == [*told, *EVERYTHING, heard])
+        await tasks.close()
+
+    run(main())
 
 
 def test_only_what_is_offered_is_asked_for_and_foreign_subscriptions_are_not_heard() -> None:
