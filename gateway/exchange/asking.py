@@ -5,7 +5,7 @@ what is not a usable answer raises `Undecided`, and is counted by its cause.
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -108,7 +108,7 @@ async def ask_list(ports: Ports, draft: Draft, whole: Question, *, kept: tuple[F
             _ask_part(ports, draft, whole, tuple(part), kept[number] if kept is not None else None)
             for number, part in enumerate(parts)
         )
-        seen = _joined(draft, await asyncio.gather(*asked))
+        seen = _joined(draft, await _together(asked))
         if len({decision.revision for _, decision in seen.decisions}) == 1:
             return seen
     draft.undecided(whole.decision_id, whole.phase, "revision")
@@ -132,7 +132,7 @@ async def _ask_by_backend(ports: Ports, draft: Draft, whole: Question, part: tup
     for position in part:
         by_backend.setdefault(whole.resources[position].backend or "", []).append(position)
     asked = (_ask_one(ports, draft, whole, backend, tuple(positions)) for backend, positions in by_backend.items())
-    return _merged(await asyncio.gather(*asked))  # together: an OPA that hangs costs one more deadline, not one a backend
+    return _merged(await _together(asked))  # an OPA that hangs costs one more deadline, not one a backend
 
 
 async def _ask_one(ports: Ports, draft: Draft, whole: Question, backend: str, positions: tuple[int, ...]) -> Seen:
@@ -194,6 +194,17 @@ def not_understood(ports: Ports, draft: Draft, decision: Decision) -> None:
     """Counts and records a decision of phase list in which a duty refuses its positions."""
     ports.meter.undecided(cause="unknown_duty")
     draft.undecided(decision.decision_id, "list", "unknown_duty")
+
+
+async def _together(parts: Iterable[Coroutine[None, None, Seen]]) -> list[Seen]:
+    """All parts at once. What ends one ends the others: nobody is left who would hear of them, and the record may be written."""
+    try:
+        async with asyncio.TaskGroup() as asking:
+            tasks = [asking.create_task(part, name="a part of a list") for part in parts]
+    except ExceptionGroup as failed:
+        first = failed.exceptions[0]
+        raise first from first.__cause__
+    return [task.result() for task in tasks]
 
 
 def _merged(answers: Sequence[Seen]) -> Seen:
