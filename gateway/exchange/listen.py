@@ -193,9 +193,6 @@ async def listened(ports: Ports, listeners: Listeners, x: Exchange, listener: Li
     assert x.message.id is not None
     meta: JsonObject = {SUBSCRIPTION_ID: x.message.id}
     try:
-        for place in tuple(listener.resources):
-            await _watch(ports, place, listener)
-        yield Notice("notifications/subscriptions/acknowledged", {"notifications": _acknowledged(listener), "_meta": meta})
         async with aclosing(changes(ports, listeners, listener)) as notices:
             async for notice in notices:
                 yield Notice(notice.method, {**notice.params, "_meta": meta})
@@ -208,12 +205,16 @@ async def listened(ports: Ports, listeners: Listeners, x: Exchange, listener: Li
 
 
 async def changes(ports: Ports, listeners: Listeners, listener: Listener) -> AsyncGenerator[Notice, None]:
-    """The changes that concern `listener`, until it is ended; its end is recorded."""
+    """The changes that concern `listener` (in the modern era after an acknowledgement), until it ends; that is recorded."""
     x = listener.x
     standing = Standing(x.caller, x.view.surface, listener.revision, partial(_review, ports, listeners, listener), listener.end)
     listeners.open(listener)
     ports.standings.open(standing)
     try:
+        if x.session is None:  # a session's own were asked for one by one
+            await _watch(ports, listener)
+            if listener.ended is None:
+                yield Notice("notifications/subscriptions/acknowledged", {"notifications": _acknowledged(listener)})
         for kind in listener.kinds:
             listener.seen[kind] = await _digest(ports, listener, kind)
         if listener.revision not in {None, ports.decider.revision}:
@@ -321,13 +322,18 @@ def _acknowledged(listener: Listener) -> JsonObject:
     return honoured
 
 
-async def _watch(ports: Ports, place: tuple[str, str], listener: Listener) -> None:
-    """A backend that cannot be asked now tells nothing now; its adapter asks again when it is back."""
-    try:
-        await ports.backends.watch(*place)
-    except BackendFailed:
-        return
-    listener.watched.add(place)
+async def _watch(ports: Ports, listener: Listener) -> None:
+    """All at once: each may wait for its backend. One that cannot be asked now is asked by its adapter when it is back."""
+
+    async def watch(place: tuple[str, str]) -> None:
+        if place in listener.resources:  # nobody took it from the stream since
+            listener.watched.add(place)  # before the wait: it counts from its first moment, whoever goes away meanwhile
+            with suppress(BackendFailed):
+                await ports.backends.watch(*place)
+
+    async with asyncio.TaskGroup() as watching:
+        for place in listener.resources:
+            watching.create_task(watch(place), name="watch of a resource")
 
 
 async def _digest(ports: Ports, listener: Listener, kind: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,12 +12,12 @@ from gateway.catalog.surface import View
 from gateway.errors import BackendFailed, Kind, Refusal
 from gateway.exchange.draft import Draft
 from gateway.exchange.kept_lists import KeptLists
-from gateway.exchange.listen import Listener, Listeners, changes
+from gateway.exchange.listen import Listener, Listeners, changes, listened
 from gateway.exchange.parts import Bounds, Exchange, Ports
 from gateway.exchange.standing import Standings
 from gateway.exchange.subscribing import subscribed
 from gateway.exchange.target import Target
-from gateway.model import Caller, Identity, Message, Resource, Subject
+from gateway.model import Caller, Identity, Message, Notice, Reply, Resource, Subject
 from gateway.policy.contract import VERSION_1
 from gateway.ports import Session
 from gateway.wire.methods import Method
@@ -168,6 +168,90 @@ def test_a_stream_that_is_revoked_while_its_news_is_decided_is_not_told_of_it() 
         world.revoke()
         world.looks.set()
         assert (await hearing, world.causes()) == ([], ["credential_revoked"])
+
+    in_a_world(test)
+
+
+PAGES = {("crm", f"doc://pages/{number}"): f"gw-crm+doc://pages/{number}" for number in range(4)}
+ACKNOWLEDGED = Notice(
+    "notifications/subscriptions/acknowledged",
+    {"notifications": {"resourceSubscriptions": list(PAGES.values())}, "_meta": {"io.modelcontextprotocol/subscriptionId": 1}},
+)
+COMPLETE = Reply(
+    {
+        "resultType": "complete",
+        "_meta": {
+            "io.modelcontextprotocol/subscriptionId": 1,
+            "io.modelcontextprotocol/serverInfo": {"name": "gateway"},
+        },
+    }
+)
+
+
+def subscriptions(world: World) -> AsyncGenerator[Notice | Reply, None]:
+    """What a modern client hears that wants to know of the pages."""
+    listener = Listener(exchange("subscriptions/listen"), frozenset(), dict(PAGES), revision="r1")
+    return listened(world.ports, world.listeners, listener.x, listener)
+
+
+async def heard(events: AsyncGenerator[Notice | Reply, None]) -> list[Notice | Reply]:
+    return [event async for event in events]
+
+
+def test_all_resources_of_a_stream_are_watched_at_once_and_it_can_be_ended_from_the_first_moment() -> None:
+    async def test(world: World) -> None:
+        hearing = asyncio.ensure_future(heard(subscriptions(world)))
+        await until(lambda: world.watching() == dict.fromkeys(PAGES, 1))
+        assert (len(world.standings), hearing.done()) == (1, False)
+        world.revoke()
+        world.settles.set()
+        assert await hearing == [COMPLETE]
+        assert (world.causes(), world.watching(), len(world.standings)) == (["credential_revoked"], {}, 0)
+
+    in_a_world(test)
+
+
+def test_a_client_that_goes_away_before_its_resources_are_watched_leaves_no_watch_behind() -> None:
+    async def test(world: World) -> None:
+        world.watched.update(PAGES.keys())  # somebody else's
+        events = subscriptions(world)
+        hearing = asyncio.ensure_future(anext(events))
+        await world.asked.wait()
+        hearing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await hearing
+        await events.aclose()
+        assert (world.causes(), world.watching()) == (["client"], dict.fromkeys(PAGES, 1))
+        assert (len(world.standings), len(world.listeners)) == (0, 0)
+
+    in_a_world(test)
+
+
+def test_a_backend_that_cannot_be_asked_is_told_of_the_end_of_a_watch_all_the_same() -> None:
+    async def test(world: World) -> None:
+        world.fails = BackendFailed("unreachable", "away", sent=False)
+        events = subscriptions(world)
+        assert await anext(events) == ACKNOWLEDGED
+        assert world.watching() == dict.fromkeys(PAGES, 1)
+        await events.aclose()
+        assert (world.causes(), world.watching()) == (["client"], {})
+
+    in_a_world(test)
+
+
+def test_a_resource_that_is_dropped_while_it_is_watched_is_let_go_of_once() -> None:
+    async def test(world: World) -> None:
+        listener = Listener(exchange("subscriptions/listen"), frozenset(), dict(PAGES), revision="r1")
+        events = listened(world.ports, world.listeners, listener.x, listener)
+        hearing = asyncio.ensure_future(anext(events))
+        await world.asked.wait()
+        world.listeners.drop(listener, "gw-crm+doc://pages/0")
+        world.settles.set()
+        kept = [uri for uri in PAGES.values() if not uri.endswith("/0")]
+        told = await hearing
+        assert isinstance(told, Notice) and told.params["notifications"] == {"resourceSubscriptions": kept}
+        await events.aclose()
+        assert (world.watching(), min(world.watched.values())) == ({}, 0)
 
     in_a_world(test)
 
