@@ -18,6 +18,7 @@ from gateway.lifecycle import bundle, printing
 from gateway.lifecycle.bundle import Packed, Share, Signer
 from gateway.lifecycle.programs import program
 from gateway.lifecycle.repository import POLICIES, NoRepository, policy_source, repository
+from gateway.policy.bundle import may_label
 from gateway.policy.bundle_signature import BadKey, private_key
 
 Place = Annotated[
@@ -50,6 +51,10 @@ def build_command(  # noqa: PLR0913, PLR0917  # each is an option of the command
     """
     if without_facts and only_facts:
         raise _failed("give one of --without-facts and --only-facts")
+    if label is not None and not may_label(label):
+        raise _failed("--label has other characters than letters, digits and _ . + : @ / -, or more than 128")
+    if not output.parent.is_dir():
+        raise _failed(f"--output: {output.parent}: no such folder")
     share: Share = "rules" if without_facts else "facts" if only_facts else "all"
     try:
         signer = _signer(signing_key, signing_key_env, key_id)
@@ -68,7 +73,7 @@ def build_command(  # noqa: PLR0913, PLR0917  # each is an option of the command
 
 
 def _signer(file: Path | None, variable: str | None, id: str | None) -> Signer | None:
-    """Raises `BadKey`, `OSError` or `typer.Exit`."""
+    """Raises `BadKey` or `typer.Exit`."""
     if file is None and variable is None:
         if id is not None:
             raise _failed("--key-id names a key: give it with --signing-key or --signing-key-env")
@@ -79,7 +84,10 @@ def _signer(file: Path | None, variable: str | None, id: str | None) -> Signer |
         raise _failed("--key-id is missing: what policy.require_signed calls the key")
     if variable is not None and variable not in os.environ:
         raise _failed(f"--signing-key-env: there is no variable {variable}")
-    pem = file.read_bytes() if file is not None else os.environ[variable or ""].encode()
+    try:
+        pem = file.read_bytes() if file is not None else os.environ[variable or ""].encode()
+    except OSError as error:
+        raise _failed(f"--signing-key: {file}: {error.strerror}") from error
     try:
         key = private_key(pem)
     except BadKey as error:

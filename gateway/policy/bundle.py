@@ -130,6 +130,11 @@ def _label(manifest: bytes | None) -> str | None:
         named = msgspec.json.decode(manifest, type=_Manifest).revision
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadBundle("has a .manifest that cannot be read") from error
-    if named and _REVISION.fullmatch(named) is None:
+    if named and not may_label(named):
         raise BadBundle("has a revision of other characters than letters, digits and _ . + : @ / -")
     return named or None
+
+
+def may_label(text: str) -> bool:
+    """Whether a revision may begin with it."""
+    return _REVISION.fullmatch(text) is not None

@@ -123,6 +123,9 @@ def test_set_that_would_be_refused_or_whose_canaries_do_not_hold_is_not_built(tm
     [
         (["--signing-key", "KEY"], "--key-id is missing: what policy.require_signed calls the key"),
         (["--key-id", "k1"], "--key-id names a key: give it with --signing-key or --signing-key-env"),
+        (["--signing-key", "nowhere.pem", "--key-id", "k1"], "--signing-key: nowhere.pem: No such file or directory"),
+        (["--output", "nowhere/a.tar.gz"], "--output: nowhere: no such folder"),
+        (["--label", "a b"], "--label has other characters than letters, digits and _ . + : @ / -, or more than 128"),
         (["--signing-key-env", "NOT_THERE", "--key-id", "k1"], "--signing-key-env: there is no variable NOT_THERE"),
         (["--signing-key-env", "BAD_KEY", "--key-id", "k1"], "BAD_KEY holds no private key in PEM without a password"),
     ],
