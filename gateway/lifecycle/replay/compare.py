@@ -20,7 +20,7 @@ KINDS: tuple[Kind, ...] = (
     "changed-denials",
 )
 
-SEEN: frozenset[State] = frozenset({"shown", "allowed", "denied", "unknown"})  # `unknown` is seen, and no more is known
+SEEN: frozenset[State] = frozenset({"shown", "allowed", "denied", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def _untold(before: Standing, after: Standing) -> bool:
     """Whether a call might be answered otherwise, or under other duties, than the certain differences say."""
     was, now = before.states[0], after.states[0]
     if "unknown" in (was, now):
-        return not {was, now} <= {"unknown", "hidden"} or was == now
+        return was == now or "hidden" not in (was, now) or not (_seen(was, before) or _seen(now, after))
     return was == now == "allowed"
 
 
@@ -82,16 +82,21 @@ def _of_item(position: int, item: str, before: Standing, after: Standing) -> Ite
     def told(kind: Kind, rules: tuple[str, ...]) -> Difference:
         return Difference(kind, rules, item, _state(was, before), _state(now, after))
 
-    if now == "undecided":
+    if now == "undecided" and was != "unknown":
         yield told("newly-undecided", ())
-    if now == "hidden" and was in SEEN:
+    if now == "hidden" and _seen(was, before):
         yield told("newly-hidden", _unseen(position, before, after))
-    if now in SEEN and was == "hidden":
+    if was == "hidden" and _seen(now, after):
         yield told("newly-shown", _unseen(position, after, before))
     if was == "allowed" and now in ("denied", "hidden", "undecided"):
         yield told("newly-denied", _spoken(after.denials - before.denials) or _unseen(position, before, after))
-    if now == "allowed":
+    if now == "allowed" and was != "unknown":
         yield told("newly-allowed", _spoken(before.denials - after.denials) or _unseen(position, after, before))
+
+
+def _seen(state: State, side: Standing) -> bool:
+    """Of `unknown` no more is known than this; and where there was no answer, not even this."""
+    return state in SEEN and not (state == "unknown" and side.why)
 
 
 def _unseen(position: int, seen: Standing, hidden: Standing) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from gateway.lifecycle.replay import compare
 from gateway.lifecycle.replay.compare import Difference, Unknown
 from gateway.lifecycle.replay.declared import Put, put
 from gateway.lifecycle.replay.policy import Policy
-from gateway.lifecycle.replay.standing import Reading, Standing, hearing, read, standing
+from gateway.lifecycle.replay.standing import Reading, hearing, read, standing
 from gateway.lifecycle.replay.traffic import Question
 from gateway.model import Decision, JsonObject, Phase
 from gateway.policy.bundle import same_contents
@@ -50,9 +50,10 @@ class Sides:
             old = Verdict(question.answer, question.revision or "")
         if not now.question.stand_ins and not then.question.stand_ins and _equal(old, new):
             return []  # so it is with most: what is equal need not be read
-        how = Reading() if asked is None else _heard(then.question, asked)
+        how = Reading() if asked is None else self._heard(then.question, asked)
         before = standing(then.question, question.cause or "" if old is None else _said(question, old), how)
-        return compare.differences(question, before, self._after(now.question, new))
+        after = standing(now.question, _said(now.question, new), self._heard(now.question, self.candidate))
+        return compare.differences(question, before, after)
 
     def _put(self, question: Question, document: JsonObject, asked: Policy | None) -> Put:
         """The question as a set hears it; as it was recorded, where that is what counts."""
@@ -67,22 +68,25 @@ class Sides:
             known = self._alike[about] = base.dependence.alike(self.candidate.dependence, *about)
         return known
 
-    def _after(self, question: Question, new: Verdict | Undecided) -> Standing:
-        how = _heard(question, self.candidate)
-        if how.hearing and question.answer is not None:
-            then = read(question, question.answer)
-            if isinstance(then, Decision):
-                how = replace(how, taken=self._unchanged(question, how.hearing), recorded=then)
-        return standing(question, _said(question, new), how)
+    def _heard(self, question: Question, policy: Policy) -> Reading:
+        """Which rules of a set heard stand-ins, and what was said of the real values by those that are still the same."""
+        how = Reading(hearing(question, policy.rules), policy.rules)
+        if not how.hearing or question.answer is None:
+            return how
+        then = read(question, question.answer)
+        if not isinstance(then, Decision):
+            return how
+        return replace(how, taken=self._unchanged(question, how.hearing, policy), recorded=then)
 
-    def _unchanged(self, question: Question, heard: frozenset[str]) -> frozenset[str]:
-        """Rules that are the same, with all they hang on, as when the question was recorded."""
-        base, candidate = self.base, self.candidate
-        if same_contents(question.revision, candidate.revision):
+    def _unchanged(self, question: Question, heard: frozenset[str], policy: Policy) -> frozenset[str]:
+        """Rules that are the same, with all they hang on, as when the question was recorded, under either of the sets."""
+        if same_contents(question.revision, policy.revision):
             return heard
-        if base is None or not same_contents(question.revision, base.revision) or base.rules.frame != candidate.rules.frame:
+        sets = (self.candidate,) if self.base is None else (self.base, self.candidate)
+        recorded = next((each for each in sets if same_contents(question.revision, each.revision)), None)
+        if recorded is None or recorded.rules.frame != policy.rules.frame:
             return frozenset()
-        old, new = base.rules.packages, candidate.rules.packages
+        old, new = recorded.rules.packages, policy.rules.packages
         return frozenset(rule for rule in heard if rule in old and old[rule].digest == new[rule].digest)
 
 
@@ -96,7 +100,3 @@ def _equal(old: Verdict | Undecided | None, new: Verdict | Undecided) -> bool:
 
 def _said(question: Question, answer: Verdict | Undecided) -> Decision | str:
     return str(answer) if isinstance(answer, Undecided) else read(question, answer.result, revision=answer.revision)
-
-
-def _heard(question: Question, policy: Policy) -> Reading:
-    return Reading(hearing(question, policy.rules), policy.rules)
