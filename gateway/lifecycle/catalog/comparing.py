@@ -34,6 +34,8 @@ class Change:
             told["pinned"] = self.pinned
         if self.offered is not None:
             told["offered"] = self.offered
+        if self.now is not None:
+            told["now"] = self.now
         told["compared"] = self.before is not None and self.now is not None
         told["differences"] = list[Json](each.members() for each in self.differences)
         told["signals"] = list[Json](each.members() for each in self.signals)

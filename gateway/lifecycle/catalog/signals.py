@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import re2
 
 from gateway.lifecycle.catalog.differences import Path, pointer
-from gateway.lifecycle.catalog.words import visible
+from gateway.lifecycle.catalog.words import MAX_NAME, MAX_TEXT, visible
 from gateway.model import Json, JsonObject
 
 MAX_SHOWN = 100
 AROUND = 15
-LONG = 8_000  # characters of one text
 PLAIN_NAME = re.compile(r"[a-z]+")  # a tool of such a name is meant only where it is called one: `search`, search(), search tool
+TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})  # what a `type` says; else it is a text
 ADDRESSES = frozenset({"$schema", "$id", "$ref", "uri", "uriTemplate", "resourceUri", "src"})  # members that are addresses
 HOST = re.compile(r"(?:[a-z]+://)?(?:[^/@\s]*@)?([a-z0-9.-]+)")
 EXAMPLES = re.compile(r"(?:.*\.)?(?:example\.(?:com|org|net)|example|invalid|test|localhost)|127\.0\.0\.1")  # RFC 2606: nobody's
@@ -130,18 +130,19 @@ def signals(definition: JsonObject, known: Names) -> tuple[Signal, ...]:
 
 
 def gained(before: JsonObject | None, now: JsonObject, known: Names) -> tuple[Signal, ...]:
-    """Those of `now` that were not there when it was reviewed."""
+    """Those of `now` that were not there when it was reviewed; a long text that changed is cut anew, so it counts again."""
     if before is None:
         return signals(now, known)
     old = {(each.code, each.text) for each in signals(before, known)}
-    return tuple(each for each in signals(now, known) if (each.code, each.text) not in old)
+    fresh = {("length", pointer(path)) for path, _ in {*_texts(now, ())} - {*_texts(before, ())}}
+    return tuple(each for each in signals(now, known) if (each.code, each.text) not in old or (each.code, each.path) in fresh)
 
 
 def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
     """Every text of a definition, names of members that no schema knows among them."""
     match value:
         case str():
-            if value and path[-1:] != ("type",):
+            if value and not (path[-1:] == ("type",) and value in TYPES):
                 yield path, value
         case dict():
             for name, inner in value.items():
@@ -169,7 +170,7 @@ def _in_text(path: Path, text: str, known: Names, own: str) -> Iterator[tuple[st
     yield from (("other_tool", name) for name in _other_tools(read, known, own))
     if len(text) < MAX_SHOWN and _HARVEST.search(text):
         yield "harvest", text
-    if len(text) > LONG:
+    if len(text) > (MAX_NAME if text == path[-1] else MAX_TEXT):  # the reader is shown its head and tail
         yield "length", f"{len(text)} characters"
     if not text.isascii():
         yield from _characters(text)

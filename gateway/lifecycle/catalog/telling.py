@@ -1,15 +1,12 @@
 """A comparison as people read it: in a terminal, and in Markdown for a pull request. Texts of backends are only ever shown."""
 
-import json
 from collections.abc import Iterator, Sequence
 
+from gateway.lifecycle.catalog import whole
 from gateway.lifecycle.catalog.comparing import Change
 from gateway.lifecycle.catalog.differences import Absent, Difference, Side, shown_type
-from gateway.lifecycle.catalog.words import bracketed, changed_words, visible
-from gateway.model import JsonObject
+from gateway.lifecycle.catalog.words import bracketed, changed_words, shortened, visible
 
-MAX_VALUE = 200  # characters of a value that is not a text
-MAX_LINE = 4_000
 NOT_KEPT = "its reviewed definition was not kept, so what changed cannot be told: read the whole of it"
 
 
@@ -66,45 +63,36 @@ def _ending(changes: Sequence[Change], accept: str) -> Iterator[str]:
 
 def _lines(change: Change) -> Iterator[str]:
     for difference in change.differences:
-        yield _difference(difference)
+        yield from _difference(difference)
     if change.accepted.what == "changed" and change.before is None:
         yield NOT_KEPT
     if change.now is not None and change.before is None:
-        yield from _whole(change.now)
+        yield from whole.whole(change.key, change.now)
     for signal in change.signals:
-        yield f"look twice ({signal.code}) at {visible(signal.path)}: {signal.text}"
+        yield f"look twice ({signal.code}) at {shortened(signal.path)}: {signal.text}"
 
 
-def _whole(definition: JsonObject) -> Iterator[str]:
-    """A definition that has nothing to be compared with."""
-    for name in ("title", "description"):
-        told = definition.get(name)
-        if isinstance(told, str):
-            yield f"{name}: {visible(told)[:MAX_LINE]}"
-    schema = definition.get("inputSchema")
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    required = schema.get("required") if isinstance(schema, dict) else None
-    for name, inner in properties.items() if isinstance(properties, dict) else ():
-        must = isinstance(required, list) and name in required
-        said = inner.get("description") if isinstance(inner, dict) else None
-        text = f"  {visible(said)[:MAX_LINE]}" if isinstance(said, str) else ""
-        yield f"argument {visible(name)}: {visible(shown_type(inner))}{', required' if must else ''}{text}"
-    if isinstance(definition.get("annotations"), dict):
-        yield f"hints: {_value(definition['annotations'])}"
-
-
-def _difference(told: Difference) -> str:
+def _difference(told: Difference) -> Iterator[str]:
+    """One line, and below it what of the new side has no room in it."""
     about = f" {visible(told.about)}" if told.about else ""
+    nested = told.path.count("/") > 1
     if told.area == "text":
         name = "arguments " * told.path.startswith("/arguments") + told.path.rsplit("/", 1)[-1]
-        text = bracketed(changed_words(_text(told.before), _text(told.now)))[:MAX_LINE]
-        return f"{name}{about if told.path.count('/') > 1 else ''}: {text}"
-    if told.how in {"added", "removed"} and told.area in {"argument", "result"}:
-        side = told.now if told.how == "added" else told.before
-        return f"{told.area} {told.how}:{about} ({visible(shown_type(side))})"
-    if told.how in {"required", "optional"}:
-        return f"{told.area}{about}: {'now required' if told.how == 'required' else 'no longer required'}"
-    return f"{told.area}{about} {told.how}: {_value(told.before)} → {_value(told.now)}"
+        where = about or f" ({shortened(told.path)})"
+        yield f"{name}{where if nested else ''}: {bracketed(changed_words(_text(told.before), _text(told.now)))}"
+    elif told.how == "removed" and told.area in {"argument", "result"}:
+        yield f"{told.area} removed:{about} ({shortened(shown_type(told.before), whole.MAX_VALUE)})"
+    elif told.how == "added" and told.area in {"argument", "result"} and not isinstance(told.now, Absent):
+        type, text, rest = whole.argument(told.now)
+        yield f"{told.area} added:{about} ({type}){text}"
+        if rest is not None:
+            yield from whole.by_pointer(rest, shortened(told.path))
+    elif told.how in {"required", "optional"}:
+        yield f"{told.area}{about}: {'now required' if told.how == 'required' else 'no longer required'}"
+    else:
+        yield f"{told.area}{about} {told.how}: {_value(told.before)} → {_value(told.now)}"
+        if not isinstance(told.now, Absent) and not whole.short(told.now):
+            yield from whole.by_pointer(told.now, shortened(told.path))
 
 
 def _text(side: Side) -> str:
@@ -112,10 +100,7 @@ def _text(side: Side) -> str:
 
 
 def _value(side: Side) -> str:
-    if isinstance(side, Absent):
-        return "(not there)"
-    written = json.dumps(side, ensure_ascii=False, sort_keys=True)
-    return visible(written if len(written) <= MAX_VALUE else written[:MAX_VALUE] + "…")
+    return "(not there)" if isinstance(side, Absent) else whole.value(side)
 
 
 def _inline(text: str) -> str:

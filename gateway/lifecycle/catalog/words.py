@@ -1,15 +1,18 @@
 """Texts of backends as a reader may see them: nothing in them moves, hides or colours anything, and changes stand in brackets."""
 
 import difflib
+import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-MAX_WORDS = 2_000  # on either side; comparing costs up to their product, and the text is a backend's
+MAX_TEXT = 4_000  # characters of one text that are shown; what is longer is cut, and has a sign (`signals.py`)
+MAX_NAME = 100  # of a member's name: likewise
 KEPT = 6  # unchanged words shown on each side of a change
 PIECES = re.compile(r"\s+|[^\W_]+|.", re.DOTALL)
+MAX_WORDS = 2_000  # on either side; comparing costs up to their product, and the text is a backend's
 BRACKETS = re.compile(r"\[-|-\]|\{\+|\+\}")
 
 
@@ -22,6 +25,23 @@ class Piece:
 def visible(text: str) -> str:
     """`text` in which each character can be seen, in one line: what cannot, or turns the line around, is written `\\u{…}`."""
     return "".join(each if each.isprintable() and not _sly(each) else _escaped(each) for each in text)
+
+
+def shortened(text: str, most: int = MAX_TEXT) -> str:
+    """`visible`; of what is longer than `most` characters the head and the tail, and how much lies between."""
+    return _cut_to(text, most, visible)
+
+
+def quoted(text: str) -> str:
+    """A text as JSON writes it, visible and shortened; what counts is its own length, not that of its escapes."""
+    return f'"{_cut_to(text, MAX_TEXT, lambda part: visible(json.dumps(part, ensure_ascii=False)[1:-1]))}"'
+
+
+def _cut_to(text: str, most: int, write: Callable[[str], str]) -> str:
+    if len(text) <= most:
+        return write(text)
+    tail = most // 4
+    return f"{write(text[: most - tail])} … {len(text) - most:,} more characters … {write(text[-tail:])}"
 
 
 def changed_words(before: str, now: str) -> tuple[Piece, ...]:
@@ -61,7 +81,7 @@ def bracketed(pieces: tuple[Piece, ...]) -> str:
         text = piece.text
         if piece.kind == "same":
             text = _cut(text, first=place == 0, last=place == len(pieces) - 1)
-        shown = BRACKETS.sub(lambda met: f"{met[0][0]}\\{met[0][1]}", visible(text))
+        shown = BRACKETS.sub(lambda met: f"{met[0][0]}\\{met[0][1]}", shortened(text))
         said.append({"same": "{}", "removed": "[-{}-]", "added": "{{+{}+}}"}[piece.kind].format(shown))
     return "".join(said)
 
