@@ -106,8 +106,9 @@ async def _listen_steps(ports: Ports, listeners: Listeners, x: Exchange, draft: 
     listener = await honoured(ports, x, draft)
     listener.revision = revision
     await _written(recording.answered(ports, x, draft))
-    async for event in listened(ports, listeners, x, listener):
-        yield event
+    async with aclosing(listened(ports, listeners, x, listener)) as events:
+        async for event in events:
+            yield event
 
 
 async def _item_steps(ports: Ports, x: Exchange, draft: Draft) -> AsyncGenerator[Notice | Reply, None]:

@@ -1,25 +1,29 @@
 """Streams of changes and subscriptions: what ends leaves nothing behind, and what has ended is told nothing more."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from gateway.adapters.limits import MemoryLimiter
 from gateway.catalog.surface import View
 from gateway.errors import BackendFailed, Kind, Refusal
 from gateway.exchange.draft import Draft
 from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.listen import Listener, Listeners, changes, listened
-from gateway.exchange.parts import Bounds, Exchange, Ports
+from gateway.exchange.memory import ListMemory, Redactors, Validators
+from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.pipeline import run
 from gateway.exchange.standing import Standings
 from gateway.exchange.subscribing import subscribed
 from gateway.exchange.target import Target
-from gateway.model import Caller, Identity, Message, Notice, Reply, Resource, Subject
+from gateway.model import Caller, Identity, Json, JsonObject, Message, Notice, Reply, Resource, Subject
 from gateway.policy.contract import VERSION_1
-from gateway.ports import Session
+from gateway.policy.extract import Extractions
+from gateway.ports import Audit, Backends, Catalogs, Decider, Meter, Session, Verdict
 from gateway.wire.methods import Method
 
 CALLER = Caller(Subject("user", Identity("urn:keys", "ada"), "api_key"), None, "127.0.0.1")
@@ -43,20 +47,49 @@ class World:
         self.looks.set()
         self.standings = Standings(lambda caller, surface: surface not in self.revoked, lambda: "r1")
         self.revoked: set[str] = set()
-        self.ports = cast(
-            Ports,
-            SimpleNamespace(
-                audit=self,
-                backends=self,
-                bounds=Bounds(),
-                catalogs=self,
-                decider=SimpleNamespace(revision="r1", contract=VERSION_1),
-                kept_lists=KeptLists(),
-                now_ns=lambda: 0,
-                server_info={"name": "gateway"},
-                standings=self.standings,
-            ),
+        self.ports = Ports(
+            decider=cast(Decider, self),
+            backends=cast(Backends, self),
+            catalogs=cast(Catalogs, self),
+            limiter=MemoryLimiter(),
+            audit=cast(Audit, self),
+            meter=cast(Meter, self),
+            memory=ListMemory(),
+            list_turns=asyncio.Semaphore(4),
+            kept_lists=KeptLists(),
+            redactors=Redactors(b"k" * 32),
+            validators=Validators(),
+            standings=self.standings,
+            server_info={"name": "gateway"},
+            cursor_key=b"k" * 32,
         )
+
+    # as decider
+    revision = "r1"
+    contract = VERSION_1
+    extractions = Extractions("r1")
+
+    async def decide(self, document: bytes) -> Verdict:
+        everything: list[Json] = list(range(len(json.loads(document)["input"]["resources"])))
+        return Verdict(
+            {
+                "version": 1,
+                "visible": everything,
+                "allowed": everything,
+                "granted_by": {"servers/crm/all": everything},
+                "hidden_by": {},
+                "denials": [],
+                "obligations": [],
+                "observed": {},
+                "waived": [],
+            },
+            "r1",
+        )
+
+    def counted(self, **told: object) -> None:
+        """Counted."""
+
+    exchange = fired = decision = counted
 
     async def write(self, record: Any) -> None:
         self.lines.append(record)
@@ -94,10 +127,10 @@ class World:
         return asyncio.ensure_future(subscribed(self.ports, self.listeners, x, Draft(), TARGET))
 
 
-def exchange(method: str, *, session: str | None = None) -> Exchange:
+def exchange(method: str, *, session: str | None = None, params: JsonObject | None = None) -> Exchange:
     era: Any = "modern" if session is None else "legacy"
     known = None if session is None else Session(session, CALLER.key, "default", "2025-11-25", {}, {})
-    message = Message(era, "2026-07-28" if session is None else "2025-11-25", method, {}, id=1)
+    message = Message(era, "2026-07-28" if session is None else "2025-11-25", method, params or {}, id=1)
     return Exchange("e", message, Method(method, (era,), "listen"), CALLER, VIEW, None, 0, session=known)
 
 
@@ -252,6 +285,20 @@ def test_a_resource_that_is_dropped_while_it_is_watched_is_let_go_of_once() -> N
         assert isinstance(told, Notice) and told.params["notifications"] == {"resourceSubscriptions": kept}
         await events.aclose()
         assert (world.watching(), min(world.watched.values())) == ({}, 0)
+
+    in_a_world(test)
+
+
+def test_a_stream_of_the_pipeline_that_is_closed_has_ended_when_the_closing_returns() -> None:
+    async def test(world: World) -> None:
+        world.settles.set()
+        params: JsonObject = {"notifications": {"resourceSubscriptions": list(PAGES.values())}}
+        events = run(world.ports, world.listeners, exchange("subscriptions/listen", params=params))
+        assert await anext(events) == ACKNOWLEDGED
+        assert world.watching() == dict.fromkeys(PAGES, 1)
+        await events.aclose()
+        assert (world.watching(), len(world.standings), len(world.listeners)) == ({}, 0, 0)
+        assert [each["type"] for each in world.lines] == ["exchange", "stream"]
 
     in_a_world(test)
 
