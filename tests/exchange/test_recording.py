@@ -40,7 +40,7 @@ def parts(disk: SlowDisk) -> tuple[Ports, Exchange, Draft]:
     message = Message("modern", "2026-07-28", "tools/call", {}, id=1)
     x = Exchange("e", message, CALL, CALLER, View("default", ("crm",), {}), None, 0)
     draft = Draft(target=Target(Resource(type="tool", public_name="crm__act", backend="crm"), {}, "crm"), backend="crm")
-    return cast(Ports, SimpleNamespace(audit=disk, meter=disk)), x, draft
+    return cast(Ports, SimpleNamespace(audit=disk, meter=disk, questions=None)), x, draft
 
 
 async def given_up(writing: Any) -> None:
