@@ -329,6 +329,57 @@ def test_a_file_system_without_space_and_a_read_only_one_refuse_records(tmp_path
         subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
+class Clock:
+    """Fails as it is told to: the first thing that writing a line asks for."""
+
+    def __init__(self) -> None:
+        self.fails: Exception | None = None
+        self.asked = 0
+
+    def __call__(self) -> int:
+        self.asked += 1
+        if self.fails is not None:
+            raise self.fails
+        return 1_700_000_000_000_000_000
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_unforeseen_error_in_a_commit_refuses_its_records_at_once_and_no_later_ones(tmp_path: Path) -> None:
+    async def main() -> None:
+        clock = Clock()
+        audit = AuditLog(AuditSpec(tmp_path, durability="fsync", commit_deadline_s=3600, probe_s=0.02), clock_ns=clock)
+        await audit.start(START)
+        clock.fails = ZeroDivisionError()
+        told = await asyncio.gather(*(audit.write(_record(number)) for number in range(5)), return_exceptions=True)
+        assert [(type(each), str(each)) for each in told] == [(Unrecorded, "an internal error, see the log")] * 5
+        assert (audit.state().ok, audit.state().detail) == (False, "an internal error, see the log")
+        clock.fails = None
+        await _until(lambda: audit.state().ok)
+        await audit.write(_record(6))
+        await audit.close("done")
+        assert [line["type"] for line in _lines(tmp_path)] == ["start", "change", "stop", "stop"]
+
+    _run(main)
+
+
+def test_the_probe_of_a_failing_log_goes_on_after_an_unforeseen_error(tmp_path: Path) -> None:
+    async def main() -> None:
+        clock = Clock()
+        audit = AuditLog(AuditSpec(tmp_path, probe_s=0.02), clock_ns=clock)
+        await audit.start(START)
+        clock.fails = OSError("no disk")
+        with pytest.raises(Unrecorded, match="no disk"):
+            await audit.write(_record(1))
+        clock.fails, asked = ZeroDivisionError(), clock.asked
+        await _until(lambda: clock.asked > asked)
+        clock.fails = None
+        await _until(lambda: audit.state().ok)
+        await audit.close("done")
+        assert [line["type"] for line in _lines(tmp_path)] == ["start", "change", "stop"]
+
+    _run(main)
+
+
 def test_a_caller_that_goes_away_does_not_take_its_line_along(tmp_path: Path) -> None:
     async def main() -> None:
         audit = AuditLog(AuditSpec(tmp_path, durability="fsync"))

@@ -1,12 +1,20 @@
-"""Group commit: a thread writes and syncs what has gathered while it synced the lines before."""
+"""Group commit: a thread writes and syncs what has gathered while it synced the lines before.
+
+Whoever waits is told how it ended, also by an error that nobody foresaw: that ends the thread, and the next lines begin another.
+"""
 
 import asyncio
 import threading
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from gateway.adapters.audit.book import Book
 
 MAX_WAITING = 10_000  # lines; more than a healthy disk ever has waiting
+
+CRASHED = "an internal error, see the log"
+
+Waiting: TypeAlias = tuple[Sequence[bytes], asyncio.Future[None]]
 
 
 class Committer:
@@ -14,16 +22,16 @@ class Committer:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._waiting: list[tuple[Sequence[bytes], asyncio.Future[None]]] = []
+        self._waiting: list[Waiting] = []
         self._changed = threading.Condition()
         self._closing = False
+        self._running = False  # the thread takes what waits
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="audit commit", daemon=True)
-        self._thread.start()
+        self._begin()
 
     async def commit(self, bodies: Sequence[bytes]) -> None:
         """Returns when the lines are on the disk. Raises `OSError`."""
@@ -33,6 +41,8 @@ class Committer:
                 raise OSError("the audit is closed")
             if len(self._waiting) >= MAX_WAITING:
                 raise OSError("too many lines wait for the disk")
+            if not self._running:
+                self._begin()
             self._waiting.append((bodies, done))
             self._changed.notify()
         await done
@@ -45,8 +55,21 @@ class Committer:
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, 30)
 
+    def _begin(self) -> None:
+        self._running = True
+        self._thread = threading.Thread(target=self._run, name="audit commit", daemon=True)
+        self._thread.start()
+
     def _run(self) -> None:
-        assert self._loop is not None
+        try:
+            self._commit_on()
+        finally:
+            with self._changed:
+                self._running = False
+                left, self._waiting = self._waiting, []
+            self._tell(left, OSError(CRASHED))
+
+    def _commit_on(self) -> None:
         while True:
             with self._changed:
                 while not self._waiting and not self._closing:
@@ -54,11 +77,18 @@ class Committer:
                 if not self._waiting:
                     return
                 batch, self._waiting = self._waiting, []
-            error: OSError | None = None
+            error: OSError | None = OSError(CRASHED)  # unless it ends well, or in a way that is known
             try:
                 self._book.append([body for bodies, _ in batch for body in bodies])
+                error = None
             except OSError as failure:
                 error = failure
+            finally:
+                self._tell(batch, error)
+
+    def _tell(self, batch: Sequence[Waiting], error: OSError | None) -> None:
+        assert self._loop is not None
+        if batch:
             self._loop.call_soon_threadsafe(_settle, [done for _, done in batch], error)
 
 

@@ -89,8 +89,8 @@ class AuditLog:
             self._committer.start()
         self._window_began_s = time.monotonic()
         await self.write(first)
-        self._tasks.spawn(self._upkeep(), "audit upkeep")
-        self._tasks.spawn(self._summarise(), "audit of strangers")
+        self._tasks.keep(self._upkeep, "audit upkeep")
+        self._tasks.keep(self._summarise, "audit of strangers")
 
     async def write(self, record: Mapping[str, Json]) -> None:
         """Acknowledge `record`, or raise `Unrecorded`. A stranger's refusal never raises: nothing hangs on it."""
