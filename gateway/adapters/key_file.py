@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.adapters.tasks import Tasks
+from gateway.adapters.tasks import Crashed, Tasks, attempted
 from gateway.identity.key_file import BadKeyFile, Difference, KeyRecord, difference, read, text
 
 log = logging.getLogger("gateway.keys")
@@ -165,18 +165,24 @@ class WatchedKeyFile:
 
     def start(self) -> None:
         self._told(KeyChange(None, self._in_force.digest, None))
-        self._tasks.spawn(self._watch(), "key file")
+        self._tasks.keep(self._watch, "key file")
 
     async def close(self) -> None:
         await self._tasks.close()
 
     async def _watch(self) -> None:
+        logged = ""
         while True:
             await asyncio.sleep(POLL_S)
             stamp = await asyncio.to_thread(_stamp, self._path)
-            if stamp != self._stamp:
-                self._stamp = stamp  # taken before the reading: what is written meanwhile is seen the next time
-                await self._reload()
+            if stamp == self._stamp:
+                continue
+            try:
+                await attempted(self._reload(), "taking over the key file", logged=logged)
+            except Crashed as crash:  # tried again at the next look: a revoked key must end
+                self.failure, logged = str(crash), repr(crash.__cause__)
+            else:
+                self._stamp, logged = stamp, ""  # taken before the reading: what is written meanwhile is seen the next time
 
     async def _reload(self) -> None:
         before = self._in_force

@@ -234,6 +234,35 @@ def test_keys_that_cannot_be_in_force_are_told_and_the_last_ones_stay(tmp_path: 
     assert [each.problem for each in told] == [None, "one too many"]
 
 
+def test_a_change_that_meets_an_unforeseen_error_is_told_and_enforced_as_soon_as_it_can_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "keys.jsonl"
+    edit(path, _adding("ci"))
+    tried = 0
+
+    def enforce(records: Records) -> None:
+        nonlocal tried
+        tried += len(records) - 1  # not the first one's
+        if 0 < tried < 3:
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        watched = WatchedKeyFile(path, enforce, lambda change: None)
+        watched.start()
+        try:
+            edit(path, _adding("cd"))
+            await _until(lambda: tried == 2)
+            await _until(lambda: watched.failure == "an internal error (ZeroDivisionError), see the log")
+            await _until(lambda: watched.failure is None)
+            assert (tried, [record.id for record in watched.in_force.records]) == (3, ["ci", "cd"])
+        finally:
+            await watched.close()
+
+    _run(main)
+    assert caplog.messages == ["taking over the key file crashed"]
+
+
 def test_a_file_that_cannot_be_used_at_the_start_stops_it(tmp_path: Path) -> None:
     path = tmp_path / "keys.jsonl"
     path.write_text(json.dumps({"id": "ci"}))
