@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ RECORDS: dict[str, Record | Diverged | ShadowPeriod] = {
     "intent, bare": Intent(
         HEAD, Who(Caller(Subject("anonymous", Identity("i", "a"), "none"), None, "::1")), ITEM, "github", Ruling()
     ),
-    "outcome": Settled(HEAD, WHO, ITEM, "github", RULING, END, {"content": []}, "modern"),
+    "outcome": Settled(HEAD, WHO, ITEM, "github", RULING, replace(END, parts_withheld=3), {"content": []}, "modern"),
     "exchange": Exchange(HEAD, WHO, END, RULING, ITEM, "github", {"a": 2**70}),
     "exchange, bare": Exchange(HEAD, WHO, End("unknown", 0)),
     "listing": Listing(HEAD, WHO, END, RULING, 3, 2, {"org/reviewed": 2}, ("crm",), "github", ("github__a",)),

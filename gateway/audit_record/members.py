@@ -162,6 +162,7 @@ class End:
     bytes_in: int = 0  # of the client's message
     bytes_out: int = 0  # of the answer
     notices: int = 0  # relayed with it
+    parts_withheld: int = 0  # of the answer and its messages: they could not be checked for what is to be redacted
 
     def members(self) -> JsonObject:
         said = present(
@@ -179,6 +180,8 @@ class End:
         )
         if self.notices:
             said["notices"] = self.notices
+        if self.parts_withheld:
+            said["parts_withheld"] = self.parts_withheld
         return said
 
 

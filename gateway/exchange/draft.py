@@ -19,7 +19,7 @@ class Draft:
     tightened: Duties | None = None  # what is to be from the next message on: the policy changed after it was forwarded
     list_duties: list[ListDuties] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
-    parts_withheld: int = 0  # of the result, because they could not be checked
+    parts_withheld: int = 0  # of the answer and its messages, because they could not be checked
     intent_written: bool = False
     closed: bool = False  # its last record is written
     carried_out: bool = False  # the backend answered, or may have acted

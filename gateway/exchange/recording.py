@@ -201,6 +201,7 @@ def _end(x: Exchange, draft: Draft, ended: Outcome, refused: Refusal | None) -> 
         bytes_in=x.message.body_bytes,
         bytes_out=draft.bytes_out,
         notices=draft.notices,
+        parts_withheld=draft.parts_withheld,
     )
 
 

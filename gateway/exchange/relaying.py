@@ -152,6 +152,7 @@ async def _notice(ports: Ports, x: Exchange, draft: Draft, permit: Permit, messa
         ports.redacting_turns, permit.redactor, message.params, "log" if isinstance(message, Log) else "progress"
     )
     draft.hits.extend(outcome.hits)
+    draft.parts_withheld += outcome.withheld
     params = outcome.value
     if isinstance(message, Log):
         return Notice("notifications/message", params)
@@ -194,6 +195,7 @@ async def _fault(ports: Ports, x: Exchange, draft: Draft, permit: Permit, fault:
         redactor = await inspected(ports, x, draft, permit, _as_result(fault))
     outcome = await redacting.error(ports.redacting_turns, redactor, {"message": fault.message, "data": fault.data})
     draft.hits.extend(outcome.hits)
+    draft.parts_withheld += outcome.withheld
     error = outcome.value
     shown = Fault(fault.code, str(error.get("message", "")), error.get("data"), fault.era)
     declared = frozenset(x.message.capabilities)
