@@ -19,7 +19,7 @@ PREFIX = "mgw_"
 SECRET_BYTES = 32
 MIN_SECRET_CHARS = 32  # 192 bits of base64url, 128 of hex
 
-_KEY = re.compile(r"mgw_([A-Za-z0-9]{1,32})_([A-Za-z0-9_\-.~+/=]{32,256})")
+_KEY = re.compile(rf"{PREFIX}([A-Za-z0-9]{{1,32}})_([A-Za-z0-9_\-.~+/=]{{{MIN_SECRET_CHARS},256}})")
 _NOBODY = hashlib.sha256(b"").digest()
 
 

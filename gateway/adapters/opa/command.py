@@ -1,4 +1,4 @@
-"""One run of an `opa` subcommand: bounded in time and output, nothing inherited, killed when nobody waits for it."""
+"""One run of an `opa` subcommand: bounded in time, nothing inherited, killed when nobody waits for it."""
 
 import asyncio
 import os
