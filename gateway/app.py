@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
 
@@ -168,18 +169,14 @@ class Gateway:
         self._listeners.end_all()
 
     async def close(self) -> None:
-        await self._tasks.close()
-        await self._catalogs.close()
-        await self._backends.close()
-        await self._signing.close()
-        await self._decider.close()
-        for feed in self._feeds.values():
-            await feed.close()
+        """Ends everything, also where one fails to end, whose error is then raised; the audit last."""
+        ends = [self._tasks.close, self._catalogs.close, self._backends.close, self._signing.close, self._decider.close]
+        ends += [feed.close for feed in self._feeds.values()]
         if self._shadow is not None:
-            await self._shadow.close()
-        await self._tokens.close()
-        await self._keys.close()
-        await self._audit.close()
+            ends.append(self._shadow.close)
+        async with AsyncExitStack() as ending:
+            for end in reversed([*ends, self._tokens.close, self._keys.close, self._audit.close]):
+                ending.push_async_callback(end)
 
     def checks(self) -> Sequence[Check]:
         """Ready: a call could be decided, recorded and answered right now. A backend that is down is told, not a reason."""
