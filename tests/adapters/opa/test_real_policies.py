@@ -18,8 +18,6 @@ from gateway.adapters.opa.upkeep import health
 ROOT = Path(__file__).resolve().parents[3]
 CAPABILITIES = ROOT / "tools" / "opa" / "capabilities.json"
 
-pytestmark = pytest.mark.skipif(not (ROOT / "policies" / "mcp" / "canaries" / "data.json").is_file(), reason="no policies yet")
-
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Source:
