@@ -4,6 +4,7 @@ import difflib
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +13,10 @@ MAX_TEXT = 4_000  # characters of one text that are shown; what is longer is cut
 MAX_NAME = 100  # of a member's name: likewise
 KEPT = 6  # unchanged words shown on each side of a change
 PIECES = re.compile(r"\s+|[^\W_]+|.", re.DOTALL)
-MAX_WORDS = 2_000  # on either side; comparing costs up to their product, and the text is a backend's
+MAX_WORDS = (
+    300  # on either side that are compared; it costs up to their number times that of the pairs, and texts are a backend's
+)
+MAX_PAIRS = 10_000  # of equal words
 BRACKETS = re.compile(r"\[-|-\]|\{\+|\+\}")
 
 
@@ -51,7 +55,7 @@ def changed_words(before: str, now: str) -> tuple[Piece, ...]:
     end = _common(old[start:][::-1], new[start:][::-1])
     middle = old[start : len(old) - end], new[start : len(new) - end]
     found = [Piece("same", "".join(old[:start]))]
-    if max(len(middle[0]), len(middle[1])) > MAX_WORDS:
+    if _costly(*middle):
         found += [Piece("removed", "".join(middle[0])), Piece("added", "".join(middle[1]))]
     else:
         found += _changes(*middle)
@@ -59,19 +63,37 @@ def changed_words(before: str, now: str) -> tuple[Piece, ...]:
     return tuple(piece for piece in found if piece.text)
 
 
+def _costly(old: list[str], new: list[str]) -> bool:
+    ours, theirs = (Counter(each for each in side if not each.isspace()) for side in (old, new))
+    pairs = sum(count * theirs[word] for word, count in ours.items())
+    return max(ours.total(), theirs.total()) > MAX_WORDS or pairs > MAX_PAIRS
+
+
 def _changes(old: list[str], new: list[str]) -> Iterator[Piece]:
     """Blanks alone between two changes are part of them: nobody reads word after word in brackets of its own."""
-    removed = added = ""
-    operations = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    for place, (tag, a, b, c, d) in enumerate(operations):
-        same = "".join(old[a:b]) if tag == "equal" else ""
-        if tag == "equal" and (same.strip() or not (removed or added) or place == len(operations) - 1):
-            yield from (Piece("removed", removed), Piece("added", added), Piece("same", same))
-            removed = added = ""
-        else:
-            removed += "".join(old[a:b])
-            added += "".join(new[c:d])
-    yield from (Piece("removed", removed), Piece("added", added))
+    removed = added = blanks = ""
+    for gone, come, same in _aligned(old, new):
+        if gone or come:
+            removed, added, blanks = removed + blanks + gone, added + blanks + come, ""
+        blanks += same
+        if same.strip() or not (removed or added):
+            yield from (Piece("removed", removed), Piece("added", added), Piece("same", blanks))
+            removed = added = blanks = ""
+    yield from (Piece("removed", removed), Piece("added", added), Piece("same", blanks))
+
+
+def _aligned(old: list[str], new: list[str]) -> Iterator[tuple[str, str, str]]:
+    """What goes, what comes, and what stays behind both, by words: blanks are compared only where they stand between them."""
+    words = [[at for at, each in enumerate(side) if not each.isspace()] for side in (old, new)]
+    compared = difflib.SequenceMatcher(None, [old[at] for at in words[0]], [new[at] for at in words[1]], autojunk=False)
+    kept = [(words[0][i + at], words[1][j + at]) for i, j, size in compared.get_matching_blocks() for at in range(size)]
+    a = b = 0
+    for i, j in (*kept, (len(old), len(new))):
+        head = _common(old[a:i], new[b:j])
+        tail = _common(old[a + head : i][::-1], new[b + head : j][::-1])
+        yield "", "", "".join(old[a : a + head])
+        yield "".join(old[a + head : i - tail]), "".join(new[b + head : j - tail]), "".join(old[i - tail : i + 1])
+        a, b = i + 1, j + 1
 
 
 def bracketed(pieces: tuple[Piece, ...]) -> str:

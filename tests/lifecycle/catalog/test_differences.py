@@ -119,6 +119,9 @@ def test_two_definitions_differ_exactly_when_their_fingerprints_do(before: dict[
         ("Finds all customers.", "Finds customers.", "Finds [-all -]customers."),
         ("Finds.", "Loses.", "[-Finds-]{+Loses+}."),
         ("", "Finds.", "{+Finds.+}"),
+        ("a b c d", "a x y d", "a [-b c-]{+x y+} d"),
+        ("Finds  all.", "Finds all.", "Finds[-  -]{+ +}all."),
+        ("a b c", "a  b  d", "a[- -]{+  +}b[- c-]{+  d+}"),
         ("a b c d e f g h i j k l m n.", "a b c d e f g h i j k l m n!", "… i j k l m n[-.-]{+!+}"),
         ("x", "x{+y+}", "x{+{\\+y+\\}+}"),
         ("x", "x\u202e\ny", "x{+\\u{202e}\\ny+}"),
@@ -133,8 +136,31 @@ def test_a_text_too_long_to_compare_is_shown_as_removed_and_added() -> None:
     assert [each.kind for each in changed_words(before, now)] == ["removed", "added"]
 
 
+def numbered(count: int, letter: str) -> list[str]:
+    return [f"{letter}{number}" for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "compared"),
+    [
+        pytest.param(["x", "b", *numbered(298, "a")], [*numbered(298, "c"), "b", "y"], True, id="as many words as are compared"),
+        pytest.param(["x", "b", *numbered(299, "a")], [*numbered(298, "c"), "b", "y"], False, id="one more"),
+        pytest.param(["x", *["b"] * 100, "z"], ["y", *["b"] * 100, "v"], True, id="as many pairs of equal words"),
+        pytest.param(["x", *["b"] * 101, "z"], ["y", *["b"] * 100, "v"], False, id="more of them"),
+        pytest.param([f"b{at % 7}" for at in range(1000)], numbered(1000, "a"), False, id="a thousand words with none in common"),
+    ],
+)
+def test_what_is_compared_word_by_word_is_bounded_by_what_it_costs(before: list[str], now: list[str], compared: bool) -> None:
+    kinds = [each.kind for each in changed_words(" ".join(before), " ".join(now))]
+    assert ("same" in kinds) == compared
+    assert set(kinds) >= {"removed", "added"}
+
+
 @bounded(max_examples=200, deadline=None)
-@given(some.text(max_size=40), some.text(max_size=40))
+@given(
+    some.text(max_size=40) | some.text("ab .", max_size=40),
+    some.text(max_size=40) | some.text("ab .", max_size=40),
+)
 def test_no_word_is_lost_between_two_texts(before: str, now: str) -> None:
     pieces = changed_words(before, now)
     assert "".join(each.text for each in pieces if each.kind != "added") == before
