@@ -22,6 +22,7 @@ from gateway.exchange.asking import ask_list, question
 from gateway.exchange.draft import Draft
 from gateway.exchange.listing import shown_as
 from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.places import Places
 from gateway.exchange.reviewing import as_of_now, blocked, unseen
 from gateway.exchange.standing import Ending, Standing
 from gateway.exchange.target import linked
@@ -90,6 +91,7 @@ class Listeners:
     def __init__(self, release: Callable[[str, str], None]) -> None:
         self._release = release  # tells a backend that a URI is watched by one less
         self._open: set[Listener] = set()
+        self._places: Places[Listener] = Places()  # of all that are open
         self._streams: dict[str, Listener] = {}  # session id -> its GET stream
         self._subscribed: dict[str, dict[str, tuple[str, str]]] = {}  # live session's id -> public URI -> (backend, its URI)
 
@@ -108,9 +110,13 @@ class Listeners:
                 before.end("replaced")  # one stream per session: the newer one is the one that the client reads
             self._streams[session.id] = listener
             listener.resources.update({place: uri for uri, place in self._subscribed[session.id].items()})
+        for place in listener.resources:
+            self._places.add(place, listener)
 
     def close(self, listener: Listener) -> None:
         self._open.discard(listener)
+        for place in listener.resources:
+            self._places.discard(place, listener)
         session = listener.x.session
         if session is not None and self._streams.get(session.id) is listener:
             del self._streams[session.id]
@@ -125,12 +131,14 @@ class Listeners:
         subscribed[public_uri] = place
         if session_id in self._streams:
             self._streams[session_id].resources[place] = public_uri
+            self._places.add(place, self._streams[session_id])
         return True
 
     def unsubscribe(self, session_id: str, public_uri: str) -> tuple[str, str] | None:
         place = self._subscribed.get(session_id, {}).pop(public_uri, None)
         if place is not None and session_id in self._streams:
             self._streams[session_id].resources.pop(place, None)
+            self._places.discard(place, self._streams[session_id])
         return place
 
     def drop(self, listener: Listener, public_uri: str) -> None:
@@ -143,6 +151,7 @@ class Listeners:
             return
         for place in [place for place, uri in listener.resources.items() if uri == public_uri]:
             del listener.resources[place]
+            self._places.discard(place, listener)
             if place in listener.watched:
                 listener.watched.discard(place)
                 self._release(*place)
@@ -165,15 +174,12 @@ class Listeners:
                 listener.wake(which)
 
     def resource_updated(self, change: Change) -> None:
-        """A backend tells of a URI, or of one below it (2026-07-28, patterns/subscriptions: sub-resources)."""
+        """A backend tells of a URI: whoever watches it, or one above it, is told."""
         if change.uri is None:
             return
-        for listener in self._open:
-            for backend, uri in tuple(listener.resources):
-                if backend == change.backend and (change.uri == uri or change.uri.startswith(uri.rstrip("/") + "/")):
-                    told = change.uri if len(listener.updated) < MAX_UPDATED else uri
-                    listener.wake(updated=(listener.x.view.publish_uri(backend, told),))
-                    break
+        for listener, uri in self._places.concerned(change.backend, change.uri).items():
+            told = change.uri if len(listener.updated) < MAX_UPDATED else uri
+            listener.wake(updated=(listener.x.view.publish_uri(change.backend, told),))
 
     def policy_changed(self) -> None:
         spread_s = min(MAX_SPREAD_S, SPREAD_S_PER_LISTENER * len(self._open))

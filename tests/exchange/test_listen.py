@@ -20,7 +20,7 @@ from gateway.exchange.pipeline import run
 from gateway.exchange.standing import Standings
 from gateway.exchange.subscribing import subscribed
 from gateway.exchange.target import Target
-from gateway.model import Caller, Identity, Json, JsonObject, Message, Notice, Reply, Resource, Subject
+from gateway.model import Caller, Change, Identity, Json, JsonObject, Message, Notice, Reply, Resource, Subject
 from gateway.policy.contract import VERSION_1
 from gateway.policy.extract import Extractions
 from gateway.ports import Audit, Backends, Catalogs, Decider, Meter, Session, Verdict
@@ -299,6 +299,66 @@ def test_a_stream_of_the_pipeline_that_is_closed_has_ended_when_the_closing_retu
         await events.aclose()
         assert (world.watching(), len(world.standings), len(world.listeners)) == ({}, 0, 0)
         assert [each["type"] for each in world.lines] == ["exchange", "stream"]
+
+    in_a_world(test)
+
+
+class Counted(str):
+    """A URI that counts how often it was compared."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str(self) == other
+
+    __hash__ = str.__hash__
+
+    def startswith(self, *prefix: Any) -> bool:
+        Counted.compared += 1
+        return str(self).startswith(*prefix)
+
+
+def test_an_update_is_compared_with_what_may_concern_it_and_not_with_all_that_anybody_watches() -> None:
+    async def test(world: World) -> None:
+        listeners = []
+        for number in range(50):
+            watched = {("crm", f"doc://{number}/{each}"): f"gw-crm+doc://{number}/{each}" for each in range(100)}
+            listeners.append(Listener(exchange("subscriptions/listen"), frozenset(), watched))
+            world.listeners.open(listeners[-1])
+        Counted.compared = 0
+        world.listeners.resource_updated(Change("crm", "updated", Counted("doc://other/1/2/3")))
+        world.listeners.resource_updated(Change("crm", "updated", Counted("doc://7/1/page")))
+        told = [number for number, listener in enumerate(listeners) if listener.updated]
+        assert (told, listeners[7].updated, Counted.compared < 10) == ([7], {"gw-crm+doc://7/1/page"}, True)
+
+    in_a_world(test)
+
+
+def test_a_stream_is_told_of_what_it_watches_now_and_of_what_it_watched_no_more() -> None:
+    async def test(world: World) -> None:
+        world.listeners.session_began("s")
+        world.listeners.subscribe("s", "gw-crm+doc://a", ("crm", "doc://a"))
+        listener = Listener(exchange("GET", session="s"), frozenset())
+        world.listeners.open(listener)
+        world.listeners.subscribe("s", "gw-crm+doc://b/", ("crm", "doc://b/"))
+
+        def told(*uris: str) -> set[str]:
+            listener.updated.clear()
+            for uri in uris:
+                world.listeners.resource_updated(Change("crm", "updated", uri))
+            return set(listener.updated)
+
+        assert told("doc://a", "doc://b/1", "doc://b", "doc://c") == {"gw-crm+doc://a", "gw-crm+doc://b/1"}
+        world.listeners.unsubscribe("s", "gw-crm+doc://a")
+        assert told("doc://a", "doc://b/1") == {"gw-crm+doc://b/1"}
+        world.listeners.drop(listener, "gw-crm+doc://b/")
+        assert told("doc://a", "doc://b/1") == set()
+        world.listeners.subscribe("s", "gw-crm+doc://a", ("crm", "doc://a"))
+        assert told("doc://a/1") == {"gw-crm+doc://a/1"}
+        world.listeners.close(listener)
+        assert told("doc://a/1") == set()
 
     in_a_world(test)
 
