@@ -61,7 +61,7 @@ class HttpBackend:
 
     async def start(self) -> None:
         self._watcher.start()
-        self._tasks.spawn(self._sweep(), f"idle sessions of {self.name}")
+        self._tasks.keep(self._sweep, f"idle sessions of {self.name}")
 
     async def close(self) -> None:
         await self._tasks.close()

@@ -69,7 +69,7 @@ class StdioBackend:
 
     async def start(self) -> None:
         self._watcher.start()
-        self._tasks.spawn(self._sweep(), f"idle processes of {self.name}")
+        self._tasks.keep(self._sweep, f"idle processes of {self.name}")
 
     async def close(self) -> None:
         self._closing = True

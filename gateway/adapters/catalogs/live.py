@@ -98,7 +98,7 @@ class LiveCatalogs:
     async def start(self) -> None:
         for name in self._names:
             if name in self._own:
-                self._tasks.spawn(self._hear(name), f"changes of {name}")
+                self._tasks.keep(partial(self._hear, name), f"changes of {name}")
             else:
                 self._spawn(name, after_s=0.0)
 

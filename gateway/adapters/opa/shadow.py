@@ -137,7 +137,7 @@ class Shadow(Collector):
     def start(self) -> None:
         """Come up in the background: a candidate that cannot be loaded delays nobody's start."""
         self._running = self._tasks.spawn(self._keep_running(), "policy shadow")
-        self._tasks.spawn(self._tell_periods(), "audit of the policy shadow")
+        self._tasks.keep(self._tell_periods, "audit of the policy shadow")
 
     async def close(self) -> None:
         """What still waits is not compared."""
