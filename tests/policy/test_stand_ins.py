@@ -132,7 +132,7 @@ def test_what_the_gateway_says_of_a_text_that_cannot_be_read_stays() -> None:
 
 
 def test_details_of_an_observed_refusal_are_replaced_as_well() -> None:
-    refusal = {"rule": "org/a", "code": "a", "message": "no", "details": {"email": "Ada Lovelace"}}
+    refusal: JsonObject = {"rule": "org/a", "code": "a", "message": "no", "details": {"email": "Ada Lovelace"}}
     shown: Any = of_answer({"observed": {"org/a": {"deny": [refusal]}}}, KEY)
     assert shown["observed"]["org/a"]["deny"][0]["details"]["email"] != "Ada Lovelace"
 
