@@ -23,7 +23,7 @@ from gateway.exchange.draft import Draft
 from gateway.exchange.listing import shown_as
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.places import Places
-from gateway.exchange.reviewing import as_of_now, blocked, unseen
+from gateway.exchange.reviewing import as_known_now, as_of_now, blocked, unseen
 from gateway.exchange.standing import Ending, Standing
 from gateway.exchange.target import linked
 from gateway.model import Change, Item, ItemType, Json, JsonObject, Notice, Reply
@@ -271,7 +271,7 @@ async def _woken(listener: Listener) -> StreamEnd | None:
 
 async def _review(ports: Ports, listeners: Listeners, listener: Listener) -> Ending | None:
     """What the policy in force now says of this stream: why it ends, if it does. Resources out of sight are dropped from it."""
-    x = await as_of_now(ports, listener.x)
+    x = await as_known_now(ports, listener.x)
     try:
         if await blocked(ports, x, Draft()):
             return "revoked"
