@@ -13,7 +13,7 @@ from gateway.adapters.opa import leash
 from gateway.adapters.opa.client import Client, Limits, Target
 from gateway.adapters.opa.command import OpaUnusable, scrubbed
 from gateway.adapters.opa.findings import PolicyRejected
-from gateway.adapters.tasks import Tasks
+from gateway.adapters.tasks import Crashed, Tasks, attempted
 from gateway.errors import Undecided
 from gateway.ports import Verdict
 
@@ -202,8 +202,8 @@ class OpaProcess:
 
     async def _restart(self) -> None:
         try:
-            await self._start_once()
-        except (OpaUnusable, PolicyRejected, OSError, Undecided) as error:
+            await attempted(self._start_once(), "restarting OPA", OpaUnusable, PolicyRejected, OSError, Undecided)
+        except (OpaUnusable, PolicyRejected, OSError, Undecided, Crashed) as error:
             log.error("OPA could not be restarted: %s", error)
             await self._end()
         else:

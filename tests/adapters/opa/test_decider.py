@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from gateway.adapters.opa import decider as decider_module
+from gateway.adapters.opa import policyset
 from gateway.adapters.opa.client import Limits
 from gateway.adapters.opa.decider import PolicySetDecider
 from gateway.adapters.opa.findings import Finding, PolicyRejected
-from gateway.adapters.opa.policyset import PolicySet
+from gateway.adapters.opa.policyset import Built, PolicySet
+from gateway.adapters.opa.process import OpaProcess
 from gateway.adapters.opa.snapshot import Source
 from gateway.adapters.opa.status import PolicyEvent
 from gateway.errors import Undecided
@@ -304,6 +306,31 @@ def test_a_killed_opa_is_restarted_by_itself_and_nothing_is_decided_meanwhile(op
             assert [event.kind for event in events] == ["enforced", "restarted"]
 
     within(10, main())
+
+
+def test_a_restart_that_meets_an_unforeseen_error_is_tried_again(
+    opa: str, policies: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(decider_module, "BEAT_S", 60.0)
+    asked = 0
+
+    async def broken(built: Built, process: OpaProcess) -> tuple[Finding, ...]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise ZeroDivisionError
+        return ()
+
+    async def main() -> None:
+        async with deciding(opa, policies) as decider:
+            assert decider.pid is not None
+            monkeypatch.setattr(policyset, "_wrong", broken)
+            os.kill(decider.pid, signal.SIGKILL)
+            await until(lambda: asked == 2 and decider.status().ready, 10)
+            assert (await cause_of(decider), decider.status().restarts) == ("decided", 2)
+
+    within(15, main())
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["restarting OPA crashed"]
 
 
 def test_an_opa_that_hangs_for_good_is_killed_and_replaced(opa: str, policies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
