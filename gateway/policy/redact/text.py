@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import re2
 
 from gateway.policy.redact.checks import Checked
+from gateway.policy.redact.escapes import SIGN, ends, touched, unescaped
 from gateway.policy.redact.marker import CONSTANTS, REDACTED, BadRedaction, Hashes, Markers, Span
 from gateway.policy.redact.regexp import MAX_PROGRAM_SIZE, Regexp, gate
 from gateway.policy.redact.steps import CHECKED_STEPS, FOUND_STEPS, MATCH_STEPS, Steps
@@ -79,6 +80,8 @@ class TextRedactor:
         joined = "\n".join(texts)
         if "\\" in joined and any("\\" in text and text.lstrip(BLANKS)[:1] in ("{", "[") for text in texts):
             return True  # JSON with escapes has to be read first
+        if SIGN in joined:
+            joined = f"{joined}\n{unescaped(joined)}"
         return _any_matches(self.lines, joined.encode("utf-8", "replace"))
 
     def redacted(self, text: str, tally: Tally) -> str:
@@ -98,6 +101,21 @@ class TextRedactor:
         else:  # it would go on: markers that another pattern matches in their surroundings
             data = REDACTED.encode()
         return text if data == original else data.decode("utf-8", "replace")
+
+    def escaped(self, text: str, tally: Tally) -> bool:
+        """Whether escapes hide a match in `text`, which is no JSON that we can read."""
+        if not self.duties or SIGN not in text or (plain := unescaped(text)) == text:
+            return False
+        data = plain.encode("utf-8", "replace")
+        if not self.may_match(data):
+            return False
+        found = self.found(data, tally.steps)
+        escapes = ends(text) if found else []
+        for start, end, duty in found:
+            if touched(escapes, (start, end)) or len(found) > MAX_SPANS:
+                tally.add(duty.index)
+                return True
+        return False
 
     def found(self, text: bytes, steps: Steps) -> list[Found]:
         """What is to go, of every duty, overlaps included: no match kept by its `except`, nothing of our own making. All of

@@ -172,7 +172,7 @@ class Walk:
         cut = self._inside(text, self.plan.start if self.plan.pointers_reach_into_texts else NOWHERE)
         if cut is None and self._clean:
             return text
-        return self.plan.texts.redacted(text if cut is None else cut, self.tally)
+        return self._cut(text, cut)
 
     def prose(self, text: str, states: States) -> str:
         """A text on its own: pointers apply to the JSON in it; where there is none it may have to be withheld."""
@@ -186,7 +186,13 @@ class Walk:
             if self.withhold_prose:
                 self.withheld += 1
                 return WITHHELD_TEXT
-        return self.plan.texts.redacted(text if cut is None else cut, self.tally)
+        return self._cut(text, cut)
+
+    def _cut(self, text: str, inside: str | None) -> str:
+        """`text` without what patterns match; `inside` is what is left of it as JSON, None where it was not read as that."""
+        if inside is None and self.plan.texts.escaped(text, self.tally):
+            return REDACTED
+        return self.plan.texts.redacted(text if inside is None else inside, self.tally)
 
     def _looks(self, text: str) -> bool:
         """Takes the step that looking at one text costs; False: nobody can, any more. What is ours needs no look."""
@@ -209,8 +215,11 @@ class Walk:
             return WITHHELD_DEPTH
         try:
             inner: Json = msgspec.json.decode(text.strip(BLANKS))
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.DecodeError:
             return None
+        except RecursionError:  # deeper than what can be decoded, so all of it is deeper than what is looked at
+            self.withheld += 1
+            return WITHHELD_DEPTH
         self._nested += 1
         self.payloads += 1
         outside, self._clean = self._clean, False
