@@ -1,177 +1,163 @@
 """Whether a value satisfies an item's own schema. What cannot be told, within bounds and without network, is not valid.
 
 The schemas come from backends and the values from clients, so neither may cost time without bound: patterns run on RE2,
-references are counted, and nothing is ever fetched.
+every step is paid from one budget, and nothing is ever fetched. What takes more than a moment is for another thread.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
 from typing import Any
 
 import msgspec
-import re2
-from jsonschema import Draft4Validator, Draft6Validator, Draft7Validator, Draft201909Validator, Draft202012Validator
-from jsonschema.exceptions import SchemaError, UndefinedTypeCheck, UnknownType, ValidationError
-from jsonschema.validators import extend
+from jsonschema.exceptions import SchemaError, UndefinedTypeCheck, UnknownType
+from jsonschema_specifications import REGISTRY as SPECIFICATIONS  # type: ignore[import-untyped]
 from referencing import Registry
-from referencing.exceptions import Unresolvable
+from referencing.exceptions import CannotDetermineSpecification, Unresolvable
+from referencing.jsonschema import UnknownDialect, specification_with
 
 from gateway.model import Json
+from gateway.policy.schema_keywords import LONG_TEXT, Budget, Unjudgeable, draft_of, spending
 
 MAX_SCHEMA_BYTES = 256 * 1024
-MAX_REFERENCES = 2_000  # followed in one check: `allOf` of two references to the next level doubles with every level
-MAX_UNIQUE = 10_000  # entries of a list under `uniqueItems`
-MAX_PATTERN_BYTES = 1 << 20  # memory of one RE2 program
-
-_left: ContextVar[int] = ContextVar("references_left", default=0)
-_options = re2.Options()
-_options.max_mem = MAX_PATTERN_BYTES
-_options.log_errors = False
+MAX_SCHEMA_PARTS = 10_000  # objects and lists: the check of a schema itself takes 0.4 ms for each
+STEPS = 300_000  # of one check, 2 to 4 µs each: a list of 90,000 texts takes 200,000
+PROMPT_STEPS = 2_000  # of one check on the event loop
+PROMPT_PARTS = 64  # of a schema that is compiled on the event loop
 
 
-class Unjudgeable(Exception):
-    """The schema asks for something that is not judged here; `str()` says what."""
+class TakesLong(Exception):
+    """This is not for the event loop: ask `Validator.valid` in a thread."""
+
+
+# The library meets a hostile schema with nearly any: ValueError for an `$id` that is no address, TypeError for odd `items`.
+_STUMBLES = (
+    Unjudgeable,
+    Unresolvable,
+    CannotDetermineSpecification,
+    UnknownDialect,
+    UnknownType,
+    UndefinedTypeCheck,
+    RecursionError,
+    ArithmeticError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
 
 
 class Validator:
-    """One schema, compiled. `problem`: why nothing is valid under it, for the operator; None: it is usable."""
+    """One schema, compiled when it is first needed. It may be asked in any thread."""
 
-    __slots__ = ("_checks", "problem")
+    __slots__ = ("_compiled", "_parts", "_schema")
 
-    def __init__(self, checks: Any, problem: str | None) -> None:
-        self._checks = checks
-        self.problem = problem
+    def __init__(self, schema: Json) -> None:
+        self._schema = schema
+        self._parts = 0
+        self._compiled: tuple[Any, str | None] | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is valid under the schema, for the operator; None: it is usable."""
+        return self._checks(MAX_SCHEMA_PARTS)[1]
 
     def valid(self, value: Json) -> bool:
-        """Whether `value` satisfies the schema. Never raises."""
-        if self._checks is None:
-            return False
-        _left.set(MAX_REFERENCES)
+        """Whether `value` satisfies the schema. Never raises; may take a second or two."""
+        checks, _ = self._checks(MAX_SCHEMA_PARTS)
+        return checks is not None and self._judged(checks, value, Budget(STEPS, self._parts))
+
+    def prompt(self, value: Json) -> bool:
+        """As `valid`, within some milliseconds. Raises `TakesLong`, and nothing else."""
+        checks, _ = self._checks(PROMPT_PARTS)
+        budget = Budget(PROMPT_STEPS, self._parts)
+        valid = checks is not None and self._judged(checks, value, budget)
+        if budget.steps < 0:
+            raise TakesLong
+        return valid
+
+    def _judged(self, checks: Any, value: Json, budget: Budget) -> bool:
+        spending.set(budget)
         try:
-            return bool(self._checks.is_valid(value))
-        except (Unjudgeable, Unresolvable, UnknownType, UndefinedTypeCheck, RecursionError, OverflowError):
+            return bool(checks.is_valid(_muted(value, budget)))
+        except _STUMBLES:
             return False
+
+    def _checks(self, parts: int) -> tuple[Any, str | None]:
+        """What judges and None, or None and why nothing does. Raises `TakesLong` for more `parts` that are not compiled yet."""
+        if self._compiled is None:
+            try:
+                encoded = msgspec.json.encode(self._schema)
+            except (ValueError, ArithmeticError, RecursionError) as error:  # half a character, or a number too large
+                self._compiled = None, f"it is no schema: {type(error).__name__}"
+                return self._compiled
+            self._parts = encoded.count(b"{") + encoded.count(b"[")
+            if parts < self._parts <= MAX_SCHEMA_PARTS and len(encoded) <= MAX_SCHEMA_BYTES:
+                raise TakesLong
+            self._compiled = _compiled(self._schema, encoded, self._parts)
+        return self._compiled
 
 
 def compiled(schema: Json) -> Validator:
     """Keep it by the item's fingerprint: compiling costs some milliseconds, a check some microseconds."""
+    return Validator(schema)
+
+
+def _compiled(schema: Json, encoded: bytes, parts: int) -> tuple[Any, str | None]:
     if not isinstance(schema, dict):
-        return Validator(None, "there is no schema, or it is not an object")
-    if len(msgspec.json.encode(schema)) > MAX_SCHEMA_BYTES:
-        return Validator(None, f"the schema is larger than {MAX_SCHEMA_BYTES} bytes")
-    dialect = schema.get("$schema", "https://json-schema.org/draft/2020-12/schema")
-    draft = _DRAFTS.get(dialect.rstrip("#")) if isinstance(dialect, str) else None
+        return None, "there is no schema, or it is not an object"
+    if len(encoded) > MAX_SCHEMA_BYTES:
+        return None, f"the schema is larger than {MAX_SCHEMA_BYTES} bytes"
+    if parts > MAX_SCHEMA_PARTS:
+        return None, f"the schema has more than {MAX_SCHEMA_PARTS} objects and lists"
+    if b'"unevaluatedProperties":' in encoded and b'"patternProperties":' in encoded:
+        return None, "unevaluatedProperties beside patternProperties is not judged"  # the library asks Python's `re` there
+    draft = draft_of(schema)
     if draft is None:
-        return Validator(None, f"the dialect {str(dialect)[:120]!r} is not known")
+        return None, f"the dialect {str(schema['$schema'])[:120]!r} is not known"
     try:
         draft.check_schema(schema)
+        resource = specification_with(draft.ID_OF(draft.META_SCHEMA)).create_resource(schema)
+        uri = resource.id() or ""
+        # crawled once: each reference to an `$anchor` or an `$id` would do so anew; and nothing is fetched
+        registry = SPECIFICATIONS.combine(Registry().with_resource(uri, resource)).crawl()
+        return draft(schema, _resolver=registry.resolver(uri)), None
     except SchemaError as error:
-        return Validator(None, f"it is no schema: {error.message[:200]}")
-    except (RecursionError, OverflowError) as error:
-        return Validator(None, f"it is no schema: {type(error).__name__}")
-    return Validator(draft(schema, registry=Registry()), None)  # an empty registry: nothing is fetched
+        return None, f"it is no schema: {error.message[:200]}"
+    except _STUMBLES as error:
+        return None, f"it is no schema: {type(error).__name__}"
+
+
+class _Text(str):
+    """A long text, list or object whose `repr` is short: the library's messages hold the value, and nobody reads them."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "…"
+
+
+class _List(list[Any]):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "…"
+
+
+class _Object(dict[str, Any]):
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "…"
+
+
+def _muted(value: Json, budget: Budget) -> Json:
+    if isinstance(value, dict):
+        budget.spend(len(value) // 8)
+        return _Object({name: _muted(member, budget) for name, member in value.items()})
+    if isinstance(value, list):
+        budget.spend(len(value) // 8)
+        return _List([_muted(entry, budget) for entry in value])
+    return _Text(value) if isinstance(value, str) and len(value) > LONG_TEXT else value
 
 
 def result_valid(schema: Json, structured: Json) -> bool:
     """Whether a tool's structured result satisfies its `outputSchema`, once and without keeping anything."""
     return compiled(schema).valid(structured)
-
-
-Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError]]
-
-
-def search(pattern: str, text: str) -> bool:
-    """As ECMA-262 `search`, as far as RE2 goes: no look-around and no back-references, so no exponential time."""
-    return _program(pattern).search(text) is not None
-
-
-_programs: dict[str, Any] = {}
-
-
-def _program(pattern: str) -> Any:
-    program = _programs.get(pattern)
-    if program is None:
-        try:
-            program = re2.compile(pattern, _options)
-        except re2.error as error:
-            raise Unjudgeable(f"pattern {pattern[:80]!r}") from error
-        if len(_programs) >= 4_096:
-            _programs.clear()
-        _programs[pattern] = program
-    return program
-
-
-def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    if validator.is_type(instance, "string") and not search(pattern, instance):
-        yield ValidationError("does not match its pattern")
-
-
-def _pattern_properties(validator: Any, patterns: Mapping[str, Any], instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    if not validator.is_type(instance, "object"):
-        return
-    for pattern, subschema in patterns.items():
-        for name, value in instance.items():
-            if search(pattern, name):
-                yield from validator.descend(value, subschema, path=name, schema_path=pattern)
-
-
-def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-    if not validator.is_type(instance, "object"):
-        return
-    declared, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    extra = [name for name in instance if name not in declared and not any(search(pattern, name) for pattern in patterns)]
-    if validator.is_type(allowed, "object"):
-        for name in extra:
-            yield from validator.descend(instance[name], allowed, path=name)
-    elif not allowed and extra:
-        yield ValidationError("has additional properties")
-
-
-def _unique_items(validator: Any, wanted: bool, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    if not wanted or not validator.is_type(instance, "array"):
-        return
-    if len(instance) > MAX_UNIQUE:
-        raise Unjudgeable(f"uniqueItems over more than {MAX_UNIQUE} entries")
-    if len({msgspec.json.encode(_canonical(entry), order="deterministic") for entry in instance}) != len(instance):
-        yield ValidationError("has an entry twice")
-
-
-def _canonical(value: Any) -> Any:
-    """1 and 1.0 are the same number to JSON Schema; true and 1 are not."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_canonical(entry) for entry in value]
-    if isinstance(value, dict):
-        return {name: _canonical(entry) for name, entry in value.items()}
-    return value
-
-
-def _counted(keyword: Keyword) -> Keyword:
-    def counted(validator: Any, reference: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-        left = _left.get()
-        if left <= 0:
-            raise Unjudgeable(f"more than {MAX_REFERENCES} references")
-        _left.set(left - 1)
-        yield from keyword(validator, reference, instance, schema) or ()
-
-    return counted
-
-
-def _bounded(draft: Any) -> Any:
-    keywords = draft.VALIDATORS
-    changed: dict[str, Keyword] = {
-        "pattern": _pattern,
-        "patternProperties": _pattern_properties,
-        "additionalProperties": _additional_properties,
-        "uniqueItems": _unique_items,
-    }
-    changed |= {name: _counted(keywords[name]) for name in _REFERENCES if name in keywords}
-    return extend(draft, changed)  # type: ignore[no-untyped-call]
-
-
-_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems")
-_DRAFTS: dict[str, Any] = {
-    str(draft.META_SCHEMA.get("$id", draft.META_SCHEMA.get("id"))).rstrip("#"): _bounded(draft)
-    for draft in (Draft4Validator, Draft6Validator, Draft7Validator, Draft201909Validator, Draft202012Validator)
-}

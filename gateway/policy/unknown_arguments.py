@@ -6,16 +6,18 @@ JSON Schema lets strange members pass unless it is told otherwise, and backends 
 from collections.abc import Container, Iterator
 
 from gateway.model import Json, JsonObject
-from gateway.policy.schema_check import Unjudgeable, search
+from gateway.policy.schema_keywords import Unjudgeable, search
 
 MAX_STEPS = 2_000  # schemas looked at for one question
+MAX_LOOKS = 20_000  # of one schema for one member; 1 µs each, as a pattern takes for one name
+MAX_REFERENCE_CHARS = 1_000
 EVERYTHING = ("",)  # the pointer to all arguments
 
 Schemas = list[JsonObject]
 
 
 class _Tired(Exception):
-    """More than `MAX_STEPS`."""
+    """More than `MAX_STEPS` or `MAX_LOOKS`."""
 
 
 def unknown_arguments(schema: Json, arguments: JsonObject) -> tuple[str, ...]:
@@ -73,22 +75,34 @@ class _Walk:
     def __init__(self, root: JsonObject) -> None:
         self._root = root
         self._steps = 0
+        self._looks = 0
 
     def unknown(self, schemas: Schemas, value: Json, at: str) -> Iterator[str]:
         said = list(self._all(schemas))
         if isinstance(value, dict):
             free = bool(at) and not any("properties" in each or each.get("additionalProperties") is False for each in said)
+            looks = len(said) + sum([len(each) for said_of in said if isinstance(each := said_of.get("patternProperties"), dict)])
             for name, member in value.items():
-                below = [schema for each in said for schema in _of_member(each, name)]
-                if any(isinstance(each, dict | bool) for each in below):
-                    yield from self.unknown([each for each in below if isinstance(each, dict)], member, f"{at}/{_escaped(name)}")
+                self._look(looks)
+                speaking = [schema for each in said for schema in _of_member(each, name)]
+                if any(isinstance(each, dict | bool) for each in speaking):
+                    below = [each for each in speaking if isinstance(each, dict)]
+                    yield from self.unknown(below, member, f"{at}/{_escaped(name)}")
                 elif not free:
                     yield f"{at}/{_escaped(name)}"
         elif isinstance(value, list):
             for index, entry in enumerate(value):
+                if not isinstance(entry, dict | list):
+                    continue
+                self._look(len(said))
                 below = [schema for each in said for schema in _of_entry(each, index) if isinstance(schema, dict)]
-                if below and isinstance(entry, dict | list):
-                    yield from self.unknown([each for each in below if isinstance(each, dict)], entry, f"{at}/{index}")
+                if below:
+                    yield from self.unknown(below, entry, f"{at}/{index}")
+
+    def _look(self, looks: int) -> None:
+        self._looks += looks
+        if self._looks > MAX_LOOKS:
+            raise _Tired
 
     def _all(self, schemas: Schemas) -> Iterator[JsonObject]:
         """The schemas, and those that they apply to the same value."""
@@ -122,7 +136,7 @@ def _applied(schema: JsonObject, root: JsonObject) -> Iterator[Json]:
 
 def _resolved(root: JsonObject, reference: str) -> Json:
     """Where a local reference leads; None: elsewhere, and that knows nothing."""
-    if reference != "#" and not reference.startswith("#/"):
+    if len(reference) > MAX_REFERENCE_CHARS or (reference != "#" and not reference.startswith("#/")):
         return None
     value: Json = root
     for raw in reference.split("/")[1:]:

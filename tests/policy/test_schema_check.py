@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from gateway.model import Json, JsonObject
-from gateway.policy.schema_check import compiled, result_valid
+from gateway.policy.schema_check import TakesLong, compiled, result_valid
 
 MERGE: dict[str, Any] = {
     "type": "object",
@@ -60,6 +60,10 @@ UNUSABLE: dict[str, Any] = {
     "dangling reference": {"$ref": "#/$defs/none"},
     "endless reference": {"$ref": "#"},
     "look-around": {"pattern": "(?=a)", "type": "string"},
+    "an address that is none": {"$id": "http://[", "type": "object", "properties": {"a": {"$ref": "x"}}},
+    "half a character": {"type": ["object", "string"], "pattern": "\ud800"},
+    "members that Python's patterns would choose": {"patternProperties": {"^(a+)+$": {}}, "unevaluatedProperties": True},
+    "more parts than are judged": {"anyOf": [{}] * 10_000},
 }
 
 
@@ -73,6 +77,99 @@ def test_nothing_is_valid_under_a_schema_that_cannot_be_judged(name: str) -> Non
 def test_the_reason_is_told_to_the_operator() -> None:
     assert compiled({"$schema": "x"}).problem == "the dialect 'x' is not known"
     assert compiled(MERGE).problem is None
+    assert compiled(UNUSABLE["an address that is none"]).problem == "it is no schema: ValueError"
+    assert compiled(UNUSABLE["half a character"]).problem == "it is no schema: UnicodeEncodeError"
+
+
+def test_what_the_library_stumbles_over_is_not_valid() -> None:
+    schema: JsonObject = {"$schema": "http://json-schema.org/draft-07/schema#", "items": True, "additionalItems": False}
+    assert [compiled(schema).valid([1]), compiled(schema).prompt([1])] == [False, False]
+    assert not compiled({"pattern": "a"}).valid("a\ud800")
+
+
+def test_a_part_in_a_dialect_of_its_own_is_as_bounded_as_all_others() -> None:
+    dialect = "http://json-schema.org/draft-07/schema#"
+    schema: JsonObject = {"properties": {"a": {"$schema": dialect, "pattern": "^(a+)+$"}, "b": {"$schema": "own"}}}
+    values: tuple[Json, ...] = ({"a": "a"}, {"a": "a" * 60 + "!"}, {"b": 1})
+    assert [compiled(schema).valid(value) for value in values] == [True, False, False]
+
+
+def test_an_anchor_is_found_however_often_it_is_referred_to() -> None:
+    schema: JsonObject = {
+        "$defs": {"t": {"$anchor": "text", "type": "string"}, "o": {"$id": "https://example.com/o", "type": "integer"}},
+        "items": {"anyOf": [{"$ref": "#text"}, {"$ref": "https://example.com/o"}]},
+    }
+    values: tuple[Json, ...] = (["a", 1], [True])
+    assert [compiled(schema).valid(value) for value in values] == [True, False]
+
+
+def _deep(schema: Json) -> Json:
+    for _ in range(50):
+        schema = {"allOf": [schema]}
+    return schema
+
+
+HOSTILE: dict[str, tuple[Any, Json]] = {
+    "choices of constants": ({"items": {"anyOf": [{"const": n} for n in range(1_000)]}}, [999] * 2_000),
+    "all of one": ({"items": {"allOf": [{"minimum": n} for n in range(1_000)]}}, [1_000] * 2_000),
+    "one of many": ({"items": {"oneOf": [{"maximum": n} for n in range(1_000)]}}, [999] * 2_000),
+    "what it is not": ({"items": {"allOf": [{"not": {"const": n}} for n in range(1_000)]}}, [-1] * 2_000),
+    "long enumerations": ({"items": {"enum": [[n] for n in range(1_000)]}}, [[999]] * 2_000),
+    "constants that are large": ({"items": {"const": [[[0] * 10] * 100] * 5}}, [[[[0] * 10] * 100] * 5] * 2_000),
+    "much to contain": ({"allOf": [{"contains": True}] * 1_000}, list(range(90_000))),
+    "many that must be there": (
+        {"items": {"required": [f"{n}" for n in range(5_000)]}},
+        [{f"{n}": 0 for n in range(5_000)}] * 2_000,
+    ),
+    "many patterns for many names": (
+        {"patternProperties": {f"x{n}y": {} for n in range(1_000)}},
+        {f"xx{n}": 0 for n in range(10_000)},
+    ),
+    "lists that are unique again and again": ({"allOf": [{"uniqueItems": True}] * 1_000}, [f"{n}" for n in range(9_000)]),
+    "errors on a long way up": (
+        {"anyOf": [_deep({"additionalProperties": False, "items": {"type": "string"}})]},
+        list(range(90_000)),
+    ),
+    "failures that tell of the value": ({"anyOf": [{"type": "string"}] * 3_000}, ["x"] * 3_000),
+    "what was not evaluated": ({"allOf": [{"contains": {}}] * 10, "unevaluatedItems": False}, list(range(50_000))),
+    "a pattern of a thousand steps": ({"items": {"pattern": "(x.?){500}y"}}, ["xabx" * 500_000]),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_takes_long_is_not_done_on_the_event_loop(case: str) -> None:
+    schema, value = HOSTILE[case]
+    validator = compiled(schema)
+    assert validator.problem is None
+    with pytest.raises(TakesLong):
+        validator.prompt(value)
+
+
+def test_what_takes_too_many_steps_is_not_valid() -> None:
+    schema, value = HOSTILE["choices of constants"]
+    assert not compiled(schema).valid(value)
+
+
+LARGE: dict[str, tuple[Json, Json]] = {
+    "a long text": ({"properties": {"a": {"type": "string", "minLength": 1}}}, {"a": "x" * 4_000_000}),
+    "a long text with a pattern": ({"properties": {"a": {"pattern": "^[a-z ]+$"}}}, {"a": "x y" * 1_000_000}),
+    "many texts": ({"properties": {"a": {"type": "array", "items": {"type": "string"}}}}, {"a": ["x"] * 90_000}),
+    "many choices": ({"items": {"enum": [f"v{n}" for n in range(200)]}}, ["v199"] * 20_000),
+    "many objects": ({"items": MERGE}, [{"base": "main", "number": 1, "labels": ["a", "b"]}] * 5_000),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_what_is_large_and_plain_is_judged(case: str) -> None:
+    schema, value = LARGE[case]
+    assert compiled(schema).valid(value)
+
+
+def test_a_large_schema_is_compiled_where_it_may_take_long() -> None:
+    validator = compiled({"properties": {f"p{n}": {"type": "string"} for n in range(100)}})
+    with pytest.raises(TakesLong):
+        validator.prompt({"p1": "x"})
+    assert [validator.valid({"p1": "x"}), validator.prompt({"p1": "x"}), validator.prompt({"p1": 1})] == [True, True, False]
 
 
 def test_draft_7_is_judged_by_its_own_rules() -> None:
@@ -120,3 +217,39 @@ def test_the_bounded_check_agrees_with_the_plain_one(value: Any) -> None:
 
 
 compiled_once = compiled(MERGE)
+
+names = st.sampled_from(["base", "labels", "x-y"])
+json_schemas: st.SearchStrategy[Any] = st.recursive(
+    st.sampled_from([True, False, {}, {"type": "string"}, {"minimum": 0}, {"minLength": 1}, {"uniqueItems": True}])
+    | st.builds(lambda value: {"const": value}, json_values)
+    | st.builds(lambda values: {"enum": values}, st.lists(json_values, min_size=1, max_size=3)),
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "properties": st.dictionaries(names, inner, max_size=2),
+            "items": inner,
+            "contains": inner,
+            "not": inner,
+            "if": inner,
+            "then": inner,
+            "else": inner,
+            "allOf": st.lists(inner, min_size=1, max_size=2),
+            "anyOf": st.lists(inner, min_size=1, max_size=2),
+            "oneOf": st.lists(inner, min_size=1, max_size=2),
+            "prefixItems": st.lists(inner, min_size=1, max_size=2),
+            "additionalProperties": inner,
+            "propertyNames": inner,
+            "dependentSchemas": st.dictionaries(names, inner, max_size=2),
+            "unevaluatedProperties": inner,
+            "unevaluatedItems": inner,
+        },
+    ),
+    max_leaves=6,
+)
+
+
+@given(json_schemas, json_values)
+@settings(max_examples=300, deadline=None)
+def test_the_bounded_check_agrees_with_the_plain_one_under_any_schema(schema: Any, value: Any) -> None:
+    if isinstance(schema, dict):
+        assert compiled(schema).valid(value) is Draft202012Validator(schema).is_valid(value)

@@ -71,6 +71,21 @@ def test_what_cannot_be_told_within_bounds_is_unknown_as_a_whole() -> None:
     assert time.process_time() - began_s < 1
 
 
+def test_members_looked_up_in_many_schemas_or_patterns_are_unknown_as_a_whole() -> None:
+    members: JsonObject = {f"xx{n}": 0 for n in range(5_000)}
+    assert unknown_arguments({"allOf": [{"minProperties": n} for n in range(100)]}, members) == ("",)
+    assert unknown_arguments({"patternProperties": {f"x{n}y": {} for n in range(100)}}, members) == ("",)
+    texts: JsonObject = {"a": ["x"] * 90_000}
+    assert unknown_arguments({"allOf": [{"properties": {"a": {"type": "array", "items": TEXT}}}]}, texts) == ()
+
+
+def test_a_reference_or_a_name_that_cannot_be_read_knows_nothing() -> None:
+    long: JsonObject = {"$ref": "#/$defs" + "/a" * 1_000, "$defs": FLAT}
+    half: JsonObject = {"patternProperties": {"^a": TEXT}}
+    assert unknown_arguments(long, {"a": 1}) == ("/a",)
+    assert unknown_arguments(half, {"a\ud800": ""}) == ("/a\ud800",)
+
+
 NAMES = st.sampled_from("abc")
 VALUES: st.SearchStrategy[Json] = st.recursive(
     st.none() | st.integers(), lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=8
