@@ -152,7 +152,7 @@ async def _decided(
     for _ in range(2):  # the second time only if another policy set came into force in between
         read = argument_facts(ports, target, arguments)
         told = asked(read)
-        if read.waiting:
+        if read.incomplete:
             if told.phase == "request" and (unseen := await _unseen(ports, draft, told)) is not None:
                 return unseen
             read = await completed(ports, target, read, arguments)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from gateway.errors import Undecided
-from gateway.model import Decision, Item, Json, JsonObject
+from gateway.model import Decision, Item, JsonObject
 from gateway.policy.duty import Redaction
 from gateway.policy.redact import Redactor, compile_redactions
 from gateway.policy.schema_check import Validator, compiled
@@ -100,12 +100,12 @@ class Validators:
         (names,) = self._names.find(key) or self._names.keep(key, (flat_names(schema),))
         return unknown_arguments(schema, arguments) if names is None else beyond(names, arguments)
 
-    def arguments_valid(self, item: Item, arguments: JsonObject) -> bool:
-        return self._of(item, "inputSchema").valid(arguments)
+    def of_arguments(self, item: Item) -> Validator:
+        return self._of(item, "inputSchema")
 
-    def of_results(self, item: Item) -> Callable[[Json], bool]:
-        """Whether structured content satisfies the item's output schema; may be asked in any thread."""
-        return self._of(item, "outputSchema").valid
+    def of_results(self, item: Item) -> Validator:
+        """Of structured content."""
+        return self._of(item, "outputSchema")
 
     def _of(self, item: Item, member: str) -> Validator:
         key = (item.id, item.fingerprint, member)

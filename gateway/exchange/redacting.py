@@ -5,27 +5,48 @@ Whose result costs much waits for others whose results cost much, and nobody els
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
-from gateway.model import Item, JsonObject
-from gateway.policy.redact import MAX_STEPS, Fits, Redacted, Redactor
+from gateway.model import Item, Json, JsonObject
+from gateway.policy.redact import MAX_STEPS, Redacted, Redactor
+from gateway.policy.schema_check import TakesLong
 
 LOOP_BYTES = 65_536  # of JSON: to walk through 32,000 numbers with a match costs 36 ms
 LOOP_STEPS = 10_000  # of looking at texts, on the event loop; what needs more is done anew in a thread
 LIST_STEPS = 5 * MAX_STEPS  # for all definitions of a list together
 
 
+class Fitting(Protocol):
+    """Whether structured content satisfies the tool's output schema."""
+
+    def valid(self, value: Json, /) -> bool: ...
+
+    def prompt(self, value: Json, /) -> bool:
+        """On the event loop. Raises `TakesLong`."""
+
+
 async def arguments(turns: asyncio.Semaphore, redactor: Redactor, value: JsonObject) -> Redacted:
     return await _done(turns, partial(redactor.arguments, value), len(msgspec.json.encode(value)))
 
 
-async def result(turns: asyncio.Semaphore, redactor: Redactor, value: JsonObject, fits: Fits | None, size_bytes: int) -> Redacted:
+async def result(
+    turns: asyncio.Semaphore, redactor: Redactor, value: JsonObject, fits: Fitting | None, size_bytes: int
+) -> Redacted:
     if not redactor.owes("result"):
         return Redacted(value)
-    return await _done(turns, partial(redactor.result, value, fits), size_bytes)
+    if fits is None:
+        return await _done(turns, partial(redactor.result, value), size_bytes)
+    with suppress(TakesLong):
+        if size_bytes <= LOOP_BYTES:
+            outcome = redactor.result(value, fits.prompt, steps=LOOP_STEPS)
+            if not outcome.spent:
+                return outcome
+    async with turns:
+        return await asyncio.to_thread(redactor.result, value, fits.valid)
 
 
 async def error(turns: asyncio.Semaphore, redactor: Redactor, value: JsonObject) -> Redacted:

@@ -3,10 +3,13 @@
 import asyncio
 import threading
 
+import pytest
+
 from gateway.exchange import redacting
 from gateway.model import Item, Json, JsonObject
 from gateway.policy.duty import Redaction
 from gateway.policy.redact import Hit, Redacted, Redactor, compile_redactions
+from gateway.policy.schema_check import TakesLong, compiled
 from gateway.wire import json
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -30,12 +33,15 @@ def where(structured: Json, size_bytes: int, by: Redactor | None = None) -> set[
     async def main() -> None:
         own = threading.get_ident()
 
-        def fits(value: Json) -> bool:
-            seen.add(threading.get_ident() == own)
-            return True
+        class Fits:
+            def valid(self, value: Json) -> bool:
+                seen.add(threading.get_ident() == own)
+                return True
+
+            prompt = valid
 
         result: JsonObject = {"content": [], "structuredContent": structured}
-        await asyncio.wait_for(redacting.result(asyncio.Semaphore(1), by or redactor(), result, fits, size_bytes), 20)
+        await asyncio.wait_for(redacting.result(asyncio.Semaphore(1), by or redactor(), result, Fits(), size_bytes), 20)
 
     asyncio.run(main())
     return seen
@@ -51,6 +57,21 @@ def test_a_large_result_is_redacted_in_a_thread() -> None:
 
 def test_a_small_result_that_takes_long_is_redacted_in_a_thread() -> None:
     assert where({"card": "4 1 " * 5_000}, 20_000) == {True, False}  # begun here, done there
+
+
+def test_a_small_result_whose_schema_takes_long_is_judged_in_a_thread() -> None:
+    schema: JsonObject = {"properties": {"n": {"items": {"anyOf": [{"const": n} for n in range(20)]}}}}
+    result: JsonObject = {"content": [], "structuredContent": {"n": [19] * 500, "card": "4111111111111111"}}
+
+    async def main() -> None:
+        turns, fits = asyncio.Semaphore(1), compiled(schema)
+        assert fits.problem is None
+        with pytest.raises(TakesLong):
+            fits.prompt(result["structuredContent"])
+        done = await asyncio.wait_for(redacting.result(turns, redactor(), result, fits, 2_000), 20)
+        assert (done.fits, done.value["structuredContent"]) == (True, {"n": [19] * 500, "card": "#"})
+
+    asyncio.run(main())
 
 
 def test_a_result_in_which_a_plain_pattern_is_found_a_thousand_times_is_redacted_once_and_on_the_event_loop() -> None:
