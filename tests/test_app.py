@@ -1,45 +1,53 @@
-"""How the gateway ends."""
+"""The gateway put together, inside the test's own process."""
 
 import asyncio
-import json
+import gc
 from pathlib import Path
 
 import pytest
 
+from gateway.adapters.operations import Check
+from gateway.adapters.sessions import MemorySessions
 from gateway.app import Gateway
 from gateway.settings.load import load
+from tools.binaries import find
 
 SETTINGS = """
-backends: {crm: {url: "http://127.0.0.1:1/mcp"}}
-opa: {binary: sh}  # never started
-identity: {api_keys: [{id: ci, sha256: "%s", subject: ci}]}
-""" % ("0" * 64)
+opa: {binary: "%s"}
+backends:
+  crm: {url: "http://127.0.0.1:1/mcp"}
+identity:
+  api_keys: [{id: ci, sha256: "%s", subject: ci}]
+"""
 
 
-class Stuck(RuntimeError):
-    pass
-
-
-class Catalogs:
-    """Has nothing to end, and fails to."""
-
-    async def close(self) -> None:
-        raise Stuck
-
-
-def test_where_one_part_fails_to_end_the_others_end_all_the_same_and_the_audit_says_that_it_stopped(tmp_path: Path) -> None:
+def test_a_loop_that_crashed_is_begun_again_and_told_by_readiness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "gateway.yaml"
-    file.write_text(SETTINGS)
-    settings = load(file, {})
+    file.write_text(SETTINGS % (find("opa"), "0" * 64))
+    again = asyncio.Event()
+    swept = 0
+
+    def sweep(sessions: MemorySessions) -> None:
+        nonlocal swept
+        swept += 1
+        if swept == 1:
+            raise ZeroDivisionError
+        again.set()
+
+    monkeypatch.setattr(MemorySessions, "sweep", sweep)
 
     async def main() -> None:
-        gateway = Gateway(settings, "http://127.0.0.1:1")
-        gateway._catalogs = Catalogs()  # type: ignore[assignment]
-        await gateway._audit.start({"type": "start"})
-        async with asyncio.timeout(20):
-            with pytest.raises(Stuck):
-                await gateway.close()
+        gateway = Gateway(load(file, {}), "http://127.0.0.1:8080")
+        try:
+            async with asyncio.timeout(20):
+                await gateway.start()
+                await again.wait()
+            told = [check for check in gateway.checks() if check.name.startswith("task")]
+        finally:
+            await gateway.close()
+            gc.unfreeze()  # what the start froze is not for good here
+        assert told == [
+            Check("task upkeep", True, "begun again after an internal error (ZeroDivisionError), see the log", note=True)
+        ]
 
     asyncio.run(main())
-    (book,) = settings.audit.folder.glob("audit-*.jsonl")
-    assert [json.loads(line)["type"] for line in book.read_text().splitlines()] == ["start", "stop"]
