@@ -193,11 +193,14 @@ async def _fault(ports: Ports, x: Exchange, draft: Draft, permit: Permit, fault:
     redactor = permit.redactor
     if permit.duties.inspect_result:
         redactor = await inspected(ports, x, draft, permit, _as_result(fault))
-    outcome = await redacting.error(ports.redacting_turns, redactor, {"message": fault.message, "data": fault.data})
+    told: JsonObject = {"code": fault.code, "message": fault.message, "data": fault.data}
+    outcome = await redacting.error(ports.redacting_turns, redactor, told)
     draft.hits.extend(outcome.hits)
     draft.parts_withheld += outcome.withheld
     error = outcome.value
-    shown = Fault(fault.code, str(error.get("message", "")), error.get("data"), fault.era)
+    code = error["code"]
+    assert isinstance(code, int)  # one that a rule takes is replaced by another
+    shown = Fault(code, str(error.get("message", "")), error.get("data"), fault.era)
     declared = frozenset(x.message.capabilities)
     refusal = fault_for_client(shown, method=x.method.name, client_era=x.message.era, declared=declared)
     if refusal.kind is Kind.UNKNOWN_RESOURCE:

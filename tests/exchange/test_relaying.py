@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -67,6 +66,7 @@ class World:
         self.answered: list[tuple[str, str]] = []  # (phase, revision)
         self.lines: list[JsonObject] = []
         self.charged: list[str] = []
+        self.refused: list[tuple[int, str]] = []
         self.begun, self.finished = asyncio.Event(), asyncio.Event()
         self.reviewed, self.inspected, self.inspecting = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.inspecting.set()
@@ -159,9 +159,11 @@ class World:
         said: list[Notice | Reply] = []
 
         async def call() -> None:
-            with suppress(Refusal):  # a backend's own error is no reply
+            try:
                 async for event in run(self.ports(), Listeners(lambda backend, uri: None), x):
                     said.append(event)
+            except Refusal as refusal:  # a backend's own error is no reply
+                self.refused.append((refusal.code("modern"), refusal.message))
 
         try:
             async with asyncio.timeout(10), asyncio.TaskGroup() as both:
@@ -313,6 +315,17 @@ def test_the_record_tells_of_withheld_parts_of_an_error_and_of_messages_too() ->
         world.messages = [Log({"level": "info", "data": deep}), Fault(-32000, "no", deep, "modern")]
         await world.called(nothing)
         assert world.outcome()["parts_withheld"] == 2
+
+    asyncio.run(main())
+
+
+def test_a_number_hidden_as_the_code_of_an_error_meets_the_patterns_too() -> None:
+    async def main() -> None:
+        world = World(redacting(r"\b4[0-9]{15}\b"))
+        for code in (4111111111111111, 404):
+            world.messages = [Fault(code, "no", None, "modern")]
+            await world.called(nothing)
+        assert world.refused == [(-32603, "no"), (404, "no")]
 
     asyncio.run(main())
 

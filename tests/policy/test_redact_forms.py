@@ -289,6 +289,17 @@ def test_an_error_is_redacted_in_message_and_data() -> None:
     assert redactor(duty(pattern=TOKEN)).error(before).value == after
 
 
+def test_a_number_hidden_as_the_code_of_an_error_becomes_that_of_an_internal_error() -> None:
+    one = redactor(duty(pattern=CARD), duty(pointer="/**/code"))
+    before: JsonObject = {"code": 4111111111111111, "message": "bad", "data": None}
+    assert one.error(before) == Redacted({"code": -32603, "message": "bad", "data": None}, HIT)
+    for code in (-32602, 404):
+        other: JsonObject = {**before, "code": code}
+        assert one.error(other).value is other
+    whatever: JsonObject = {**before, "code": -32602}
+    assert redactor(duty(pattern=r"\d+")).error(whatever).value is whatever
+
+
 def test_progress_and_log_messages_are_redacted() -> None:
     one = redactor(duty(pattern=TOKEN), duty(pointer="/card"))
     assert one.notice({"progress": 1, "message": SECRET}, "progress").value == {"progress": 1, "message": "[redacted]"}

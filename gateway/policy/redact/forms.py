@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from gateway.model import Json, JsonObject
 from gateway.policy.redact.marker import REDACTED_URI, WITHHELD_BINARY, WITHHELD_MUCH, WITHHELD_TEXT, WITHHELD_UNKNOWN
-from gateway.policy.redact.pointer import States
+from gateway.policy.redact.pointer import NOWHERE, States
 from gateway.policy.redact.text import MAX_SPANS
 from gateway.policy.redact.tree import REMOVED, Removed, Walk, blank
 
@@ -33,7 +33,12 @@ def _fields(walk: Walk, value: Json, states: States, form: Form) -> "Json | Remo
         new_key = key if reader is not None else walk.key(key)
         if reader is None:
             new = walk.value(member, below)
-        elif reader not in (_kept, _same) and below and (duty := walk.struck(below)) is not None and not isinstance(member, str):
+        elif (
+            reader not in (_kept, _same, _code)
+            and below
+            and (duty := walk.struck(below)) is not None
+            and not isinstance(member, str)
+        ):
             walk.tally.add(duty.index)
             walk.pointer_hits += 1
             new = member if member == blank(member) else blank(member)
@@ -84,6 +89,10 @@ _WORDS = _BLOCK_TYPES | {"user", "assistant", "complete", "input_required", "pub
 _WORDS |= {"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
 
 
+_RESERVED_CODES = range(-32768, -31999)  # JSON-RPC 2.0, section 5.1
+INTERNAL_ERROR = -32603
+
+
 def _prose(walk: Walk, value: Json, states: States) -> "Json | Removed":
     return walk.prose(value, states) if isinstance(value, str) else walk.value(value, states)
 
@@ -102,6 +111,13 @@ def _uri(walk: Walk, value: Json, states: States) -> "Json | Removed":
     if walk.value(value, states) != value or walk.string(decoded) != decoded:
         return REDACTED_URI
     return value
+
+
+def _code(walk: Walk, value: Json, states: States) -> "Json | Removed":
+    """The code of an error: a number like any other but for those that the protocol reserves, and one stands in its place."""
+    if not isinstance(value, int) or value in _RESERVED_CODES:
+        return _kept(walk, value, states)
+    return value if walk.value(value, NOWHERE) == value else INTERNAL_ERROR
 
 
 def _payload(walk: Walk, value: Json, states: States) -> "Json | Removed":
@@ -246,7 +262,7 @@ RESULT: Form = {
     "ttlMs": _kept,
     "cacheScope": _kept,
 }
-ERROR: Form = {"code": _kept, "message": _prose, "data": _payload}
+ERROR: Form = {"code": _code, "message": _prose, "data": _payload}
 PROGRESS: Form = {"progress": _kept, "total": _kept, "progressToken": _same, "message": _label}
 LOG: Form = {"level": _kept, "logger": _label, "data": _payload}
 ITEM: Form = {"name": _same, "uri": _same, "uriTemplate": _same}

@@ -75,7 +75,7 @@ class Redactor:
         return Redacted(typed.value, typed.hits, typed.withheld, fits=False, spent=typed.spent)
 
     def error(self, error: JsonObject, *, steps: int = MAX_STEPS) -> Redacted:
-        """A backend's JSON-RPC error: `message`, `data`; `code` stays."""
+        """A backend's JSON-RPC error: its members; a `code` in which a pattern matches becomes an internal error's."""
         return self._answer(error, ERROR, steps)
 
     def notice(self, params: JsonObject, kind: Literal["progress", "log"], *, steps: int = MAX_STEPS) -> Redacted:
