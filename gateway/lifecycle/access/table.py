@@ -15,6 +15,7 @@ from gateway.lifecycle.access.kinds import APPROVAL, AT_ONCE, Exceptions, Kind
 from gateway.lifecycle.access.personas import Persona
 from gateway.lifecycle.conditions import terms
 from gateway.lifecycle.conditions.formula import FALSE, RULED, TRUE, Formula, Test, both, leaves, negated
+from gateway.lifecycle.conditions.named import unrefused
 from gateway.lifecycle.conditions.opened import Opened
 from gateway.lifecycle.conditions.rules import FACTS
 from gateway.lifecycle.conditions.standing import Refusal, backend_of, existence, refusals, ways
@@ -146,11 +147,12 @@ async def callable_when(policy: Opened, given: JsonObject, *, shown: bool = True
         if shown and not isinstance(seen, Refused | StepUp):
             return Cell("unknown", "a call without arguments is allowed, and OPA finds it refused whatever they are")
         return Cell("denied", rules=sure or _rules(left))
-    said = [] if condition == TRUE else [words(condition)]
+    told = await unrefused(policy, given, exists, [(each.rule, each.condition) for each in left], "deny")
+    said = [] if condition == TRUE else [words(told)]
     said += [f"approved ({rule})" if part == TRUE else f"approved ({rule}) where {words(part)}" for rule, part in approvals]
     if said:
         rules = tuple(dict.fromkeys((*_rules(left), *(rule for rule, _ in approvals))))
-        return Cell("when", " and ".join(said), rules, _unsaid(condition))
+        return Cell("when", " and ".join(said), rules, _unsaid(told))
     if not isinstance(seen, Permitted):
         return Cell("unknown", "a call without arguments is refused, and OPA finds nothing that refuses it")
     return Cell("allowed")

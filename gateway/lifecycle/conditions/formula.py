@@ -54,7 +54,9 @@ Formula: TypeAlias = Always | Test | Some | Opaque | All | Any
 MAX_COMPARED = 32  # parts of one condition, each with all others
 TRUE, FALSE = Always(True), Always(False)
 RULED = "ruled"
-"""The test that stands for all that a package asks: its name, a digest of what it asks, and whether it asks who is asking."""
+"""The test that stands for all that a package asks: its name, a digest of what it asks, whether it asks who is asking, and with
+which verb it speaks where it holds.
+"""
 
 
 def both(parts: Iterable[Formula]) -> Formula:

@@ -96,11 +96,10 @@ class Opened:
             texts = [self.copy.texts[name] for name in sorted(self.copy.texts) if name == file or name.startswith(LIBRARY)]
             settled = msgspec.json.encode({name: told[name] for name in sorted(told) if name not in EXCEPTIONS}, order="sorted")
             self._grounds[file] = hashlib.sha256(b"\0".join([*texts, settled])).hexdigest()
-        known: Json = await self.value("mcp/facts/items")
-        for name in (item.get("backend"), item.get("type"), item.get("name")):
-            known = known.get(str(name)) if isinstance(known, dict) else None
-        labels = known.get("labels") if isinstance(known, dict) else None
-        return hashlib.sha256(msgspec.json.encode([self._grounds[file], labels])).hexdigest()
+        known = await self.value("mcp/facts/items")
+        places = (item.get("type"), item.get("name")), ("resource_template", item.get("template"))  # what is read of a URI
+        said = [[_inside(known, item.get("backend"), *place, name) for name in ("labels", "extract")] for place in places]
+        return hashlib.sha256(msgspec.json.encode([self._grounds[file], said])).hexdigest()
 
     async def _compiled(self, query: str, given: JsonObject, unknowns: Sequence[str]) -> tuple[dict[str, Any], bytes]:
         self.check_version()
@@ -137,6 +136,12 @@ class Opened:
         if not isinstance(told, dict):
             raise Undecided("garbage", "OPA's answer is no object")
         return told, text
+
+
+def _inside(known: Json, *names: Json) -> Json:
+    for name in names:
+        known = known.get(str(name)) if isinstance(known, dict) else None
+    return known
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ import msgspec
 
 from gateway.errors import Undecided
 from gateway.lifecycle.conditions import terms
-from gateway.lifecycle.conditions.formula import FALSE, RULED, TRUE, Formula, Opaque, Test, both, either, negated
+from gateway.lifecycle.conditions.formula import FALSE, TRUE, Formula, Opaque, Test, both, either, negated
+from gateway.lifecycle.conditions.named import by_name, legible
 from gateway.lifecycle.conditions.opened import LONG_CHARS, Opened
 from gateway.lifecycle.conditions.residue import Residue
 from gateway.lifecycle.conditions.rules import REFUSING, Package
@@ -109,7 +110,7 @@ async def ways(
     """Each way in which a rule of the organisation or of the backend can still say `verb` about position 0.
 
     `saying`: only of packages that have this text in them. A package of whose refusals too much is left is one way, by its
-    name: what it asks is read in the rule.
+    name: what it asks is read in the rule. So is what hangs on rules that OPA made.
     """
     policy.check_version()
     found = []
@@ -119,8 +120,8 @@ async def ways(
         long = [each for each in packages if (each.reference, verb) in policy.long]
         if short := [each for each in packages if each not in long]:
             found += await _together(policy, given, unknowns, short, verb)
-        found += [(package.name, await _by_name(policy, given, package)) for package in long]
-    return found
+        found += [(package.name, Residue({}, await by_name(policy, given, package, verb))) for package in long]
+    return [(rule, await legible(policy, given, rule, way, verb)) for rule, way in found]
 
 
 async def shapes(policy: Opened, given: JsonObject, unknowns: Sequence[str], backend: str, verb: str) -> list[str]:
@@ -162,16 +163,8 @@ async def _alone(
         return [(package.name, Residue({}, Opaque(f"{package.reference}.{verb}")))]
     if verb in REFUSING and partial.chars > LONG_CHARS:
         policy.long.add((package.reference, verb))
-        return [(package.name, await _by_name(policy, given, package))]
+        return [(package.name, Residue({}, await by_name(policy, given, package, verb)))]
     return [(package.name, way) for way in partial.ways]
-
-
-async def _by_name(policy: Opened, given: JsonObject, package: Package) -> Residue:
-    """That it refuses."""
-    resources = given.get("resources")
-    item = resources[0] if isinstance(resources, list) and resources and isinstance(resources[0], dict) else {}
-    ground = await policy.ground(package.file, item)
-    return Residue({}, Test(RULED, tuple(terms.term(each) for each in (package.name, ground, package.personal))))
 
 
 def _head(verb: str) -> str:

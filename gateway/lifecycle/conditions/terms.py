@@ -33,6 +33,7 @@ OPERANDS = {
 }  # of calls whose value is often compared
 ALWAYS_THERE = frozenset(
     {
+        (),
         ("arguments",),
         ("arguments_valid",),
         ("resources",),
@@ -162,6 +163,18 @@ def variables(term: Json) -> Iterator[str]:
         case "array" | "set":
             for part in parts(term):
                 yield from variables(part)
+
+
+def made(term: Json) -> bool:
+    """Whether a rule is named in it that OPA made of others: `data.partial.…`."""
+    waiting = [term]
+    while waiting:
+        part = waiting.pop()
+        if kind(part) == "ref" and operator(part).startswith("data.partial."):
+            return True
+        if isinstance(part, dict | list):
+            waiting.extend(part.values() if isinstance(part, dict) else part)
+    return False
 
 
 def total(term: Json) -> bool:

@@ -45,6 +45,13 @@ TIMED = {  # of the moment of the call; negated, the one that is otherwise
     "gte": "the time is not before {}",
 }
 OTHERWISE = {"lt": "gte", "lte": "gt", "gt": "lte", "gte": "lt"}
+SPOKEN = {  # by a rule that is told by its name: where it does, where it does not
+    "allow": ("grants it", "does not grant it"),
+    "hide": ("hides it", "does not hide it"),
+    "deny": ("refuses", "does not refuse"),
+    "withhold": ("withholds", "does not withhold"),
+    "oblige": ("asks for that", "does not ask for that"),
+}
 OF_TEXTS = frozenset({"regex.match", "startswith", "endswith", "contains", "glob.match"})
 NOW = ("context", "time_ns")
 FLIPPED = {"lt": "gt", "lte": "gte", "gt": "lt", "gte": "lte", "eq": "eq", "neq": "neq"}
@@ -54,6 +61,11 @@ def words(formula: Formula) -> str:
     """`arguments.environment is one of "staging", "test"`."""
     told = _words(formula, "some", top=True)
     return told if len(told) <= MAX_CHARS else told[: MAX_CHARS - 1] + "…"
+
+
+def fits(formula: Formula) -> bool:
+    """Whether all of it is said."""
+    return len(_words(formula, "some", top=True)) <= MAX_CHARS
 
 
 def _words(formula: Formula, element: str, *, top: bool = False) -> str:
@@ -79,7 +91,7 @@ def _words(formula: Formula, element: str, *, top: bool = False) -> str:
 def _test(test: Test, element: str) -> str:
     op, given = test.op, test.terms
     if op == RULED:
-        return f"{given[0]['value']} {'refuses' if test.holds else 'does not refuse'}"
+        return f"{given[0]['value']} {SPOKEN[str(given[3]['value'])][0 if test.holds else 1]}"
     if op == "internal.member_2" and len(given) == 2:
         return _member(given[0], given[1], element, holds=test.holds)
     if op in FLIPPED and len(given) == 2 and terms.constant(given[0]) and not terms.constant(given[1]):
@@ -156,7 +168,7 @@ def term_words(term: Json, element: str = "some") -> str:
         steps = [str(name.get("value")) if terms.kind(name) == "string" else "" for name in names[1:]]
         if all((step and "." not in step) or terms.kind(name) == "var" for step, name in zip(steps, names[1:], strict=True)):
             said = ".".join(step for step in steps if step)
-            return f"{element} {said}" if looked_for else said
+            return f"{element} {said}" if looked_for else said or "the whole input"
     if terms.kind(term) in terms.COMPREHENSIONS:
         whole = terms.elements(term)
         if whole is None:
@@ -165,7 +177,8 @@ def term_words(term: Json, element: str = "some") -> str:
     if terms.kind(term) == "call":
         called, *given = terms.parts(term)
         if terms.operator(called) == "object.get" and len(given) == 3 and terms.kind(given[1]) == "string":
-            name = f"{term_words(given[0], element)}.{given[1]['value']}".removeprefix(".")
+            above = "" if terms.path(given[0]) == () else f"{term_words(given[0], element)}."
+            name = f"{above}{given[1]['value']}"
             return f"{name} (else {terms.rego(given[2])})"
         if terms.operator(called) == "count" and len(given) == 1:
             return f"the number of {_counted(given[0], element)}"

@@ -10,6 +10,8 @@ from gateway.adapters.opa.command import OpaUnusable, run
 from gateway.errors import Undecided
 from gateway.lifecycle.access.asked import open_parts
 from gateway.lifecycle.check.inputs import Inputs
+from gateway.lifecycle.conditions.formula import TRUE
+from gateway.lifecycle.conditions.named import unrefused
 from gateway.lifecycle.conditions.opened import Opened, OtherWords
 from gateway.lifecycle.conditions.rules import FACTS, Body, Package
 from gateway.lifecycle.conditions.standing import backend_of, standing
@@ -113,7 +115,8 @@ async def _near(policy: Opened, given: JsonObject, *, blocked: bool) -> tuple[tu
 
 async def _condition(policy: Opened, given: JsonObject) -> str:
     try:
-        return words((await standing(policy, given, await open_parts(policy, given))).unrefused)
+        left = (await standing(policy, given, await open_parts(policy, given))).refusals
+        return words(await unrefused(policy, given, TRUE, [(each.rule, each.condition) for each in left], "deny"))
     except OtherWords as why:
         return f"unknown: {why}"
 

@@ -10,7 +10,7 @@ from typing import Literal
 from gateway.errors import Undecided
 from gateway.lifecycle.access.asked import open_parts
 from gateway.lifecycle.conditions import terms
-from gateway.lifecycle.conditions.formula import FALSE, TRUE, All, Always, Any, Formula, Test, both
+from gateway.lifecycle.conditions.formula import FALSE, RULED, TRUE, All, Always, Any, Formula, Test, both
 from gateway.lifecycle.conditions.opened import Opened
 from gateway.lifecycle.conditions.standing import standing
 from gateway.lifecycle.conditions.words import words
@@ -136,18 +136,24 @@ def disjuncts(formula: Formula) -> Iterator[tuple[Formula, ...]]:
 
 
 def changed(given: JsonObject, literals: Sequence[Formula]) -> tuple[JsonObject, list[Formula], bool]:
-    """The question so changed that the tests hold, those that did not hold before, and whether all could be made to hold."""
+    """The question so changed that the tests hold, those that did not hold before, and whether all could be made to hold. What a
+    rule says that is told by its name is found out by asking.
+    """
     question = deepcopy(given)
     needed: list[Formula] = []
+    named: list[Formula] = []
     sure = True
     for literal in literals:
+        if isinstance(literal, Test) and literal.op == RULED:
+            named.append(literal)
+            continue
         before = deepcopy(question)
         if not _make_hold(question, literal):
             sure = False
             needed.append(literal)
         elif question != before:
             needed.append(literal)
-    return question, needed, sure
+    return question, needed if sure or not needed else [*needed, *named], sure
 
 
 def _make_hold(changed: JsonObject, literal: Formula) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.lifecycle.conditions.formula import FALSE, Formula, both, either
+from gateway.lifecycle.conditions.formula import FALSE, RULED, Formula, Test, both, either, leaves
 from gateway.lifecycle.conditions.opened import LIBRARY, Opened
 from gateway.lifecycle.conditions.rules import Package
 from gateway.lifecycle.conditions.standing import backend_of, observing, organisation_grants, ways
@@ -13,6 +13,7 @@ from gateway.model import JsonObject
 
 WHO = ("input.subject", "input.agent", "input.context")
 MAX_TRIED = 16
+UNSAID = "some (whom, is read in the rule)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ def _told(policy: Opened, given: JsonObject, left: dict[str, list[Formula]]) -> 
         condition = either(conditions)
         package = policy.rules.packages.get(rule)
         if condition != FALSE and package is not None:
-            yield Ungranted(package, words(either(_lacking(given, condition))))
+            named = any(isinstance(leaf, Test) and leaf.op == RULED for leaf in leaves(condition))
+            yield Ungranted(package, UNSAID if named else words(either(_lacking(given, condition))))
 
 
 def _lacking(given: JsonObject, condition: Formula) -> Iterator[Formula]:

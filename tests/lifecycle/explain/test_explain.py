@@ -142,7 +142,7 @@ def test_what_the_gateway_reads_in_arguments_is_read_and_not_taken_for_known(tmp
     asked = ("--group", "engineers", "--tool", "deploy__services", "--arguments")
     told = explain(*asked, '{"page": "https://example.com/a"}', code=0, policies=tmp_path)
     assert told["input"]["extracted"]["urls"][0]["host"] == "example.com"
-    assert "extracted" in told["allowed_when"]
+    assert told["allowed_when"] == "org/extraction does not refuse"
     refused = explain(*asked, '{"page": "//[x"}', code=1, policies=tmp_path)
     assert spoke(refused, "refused") == [("org/extraction", "unreadable_argument")]
 
