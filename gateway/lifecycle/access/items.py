@@ -48,8 +48,13 @@ class _Written(msgspec.Struct):
 
 
 def is_export(folder: Path) -> bool:
-    """Whether `catalog export` wrote it."""
-    return (folder / MARK).is_file()
+    """Whether `catalog export` wrote it; else it holds reviewed definitions. Raises `CatalogFailed` where it is neither."""
+    if (folder / MARK).is_file():
+        return True
+    if not any(any(folder.glob(f"*/{type}/*.json")) for type in TYPES):
+        what = "is not there" if not folder.exists() else "holds no definitions" if folder.is_dir() else "is no folder"
+        raise CatalogFailed(f"{folder} {what}: --catalog names a folder that `mcp-gateway catalog export` or `pin` wrote")
+    return False
 
 
 def exported(folder: Path, backends: frozenset[str] = frozenset()) -> tuple[Resource, ...]:

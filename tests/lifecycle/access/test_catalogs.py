@@ -68,6 +68,17 @@ def test_an_export_is_a_catalog_and_its_backends_are_not_asked(tmp_path: Path) -
     assert "is not what items.json lists" in access(tmp_path, "--catalog", str(tmp_path / "offered"), code=2)
 
 
+def test_a_catalog_that_was_named_and_is_none_is_told_and_not_passed_over(tmp_path: Path) -> None:
+    for name, what in (("missing", "is not there"), ("b.tar.gz", "is no folder"), ("empty", "holds no definitions")):
+        place = tmp_path / name
+        if name == "empty":
+            place.mkdir()
+        elif name != "missing":
+            place.write_bytes(b"")
+        said = f"{place} {what}: --catalog names a folder that `mcp-gateway catalog export` or `pin` wrote\n"
+        assert access(tmp_path, "--catalog", str(place), code=2) == said
+
+
 def test_a_catalog_that_cannot_be_had_is_told_with_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "items.json").write_text('{"items": [{"backend": "crm"}]}')
     assert "items.json" in access(tmp_path, "--catalog", str(tmp_path), code=2)
