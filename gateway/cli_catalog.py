@@ -20,6 +20,7 @@ from gateway.lifecycle.catalog.names import Key
 from gateway.lifecycle.catalog.offered import CatalogFailed, Live, live
 from gateway.lifecycle.catalog.reviewed import Places, Reviewed
 from gateway.lifecycle.catalog.words import visible
+from gateway.lifecycle.printing import inert
 from gateway.settings.load import SettingsError, load
 from gateway.settings.model import Settings
 
@@ -112,9 +113,9 @@ def diff_command(  # noqa: PLR0913, PLR0917 — an argument for each option
         command += ["--facts", str(facts)] if facts is not None else []
         accept = shlex.join([*command, "--seen", mark])
         for line in (telling.plain if format is Format.TEXT else telling.markdown)(changes, accept, seen.notes):
-            typer.echo(line)
+            typer.echo(inert(line))
         for line in proposed:
-            typer.echo(line)
+            typer.echo(inert(line))
     if changes:
         raise typer.Exit(1)
 

@@ -116,6 +116,9 @@ async def _explained(opa: str, source: Source, asked: _Asked, *, as_json: bool) 
 
 
 def _show(policy: Opened, told: Explanation | None, before: Recorded | None, notes: tuple[str, ...], folder: str) -> None:
+    meant, notes = question.parted(notes)
+    for note in meant:
+        typer.echo("\n".join(showing.note(note)))
     if before is not None:
         typer.echo("\n".join(showing.recorded_lines(before, policy.rules, folder, policy.revision, again=told)))
     if told is not None:
@@ -309,7 +312,7 @@ def _told(told: Table, shape: Format) -> str | None:
         case "table":
             shown = tables.rows(told)
             printing.table(
-                shown.headers, shown.rows, last="\n".join(["", *shown.notes, *([""] if shown.notes else []), tables.counts(told)])
+                shown.headers, shown.rows, last=["", *shown.notes, *([""] if shown.notes else []), tables.counts(told)]
             )
             return None
 

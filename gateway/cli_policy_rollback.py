@@ -72,9 +72,8 @@ def _tell(outcome: Outcome, wait_s: float, *, as_json: bool) -> None:
     elif outcome.in_force:
         typer.echo(printing.plain(f"revision {outcome.revision} is in force"))
     elif outcome.why:
-        typer.echo(
-            printing.plain("\n".join((f"revision {outcome.revision} is refused, nothing changed:", *outcome.why))), err=True
-        )
+        for line in (f"revision {outcome.revision} is refused, nothing changed:", *outcome.why):
+            typer.echo(printing.plain(line), err=True)
     else:
         typer.echo(SILENT.format(s=wait_s), err=True)
 

@@ -107,7 +107,8 @@ def _placed(found: Finding, *, apart: bool) -> str:
 def _line(made: Packed, output: Path, signer: Signer | None) -> str:
     when = datetime.fromtimestamp(signer.signed_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ") if signer else ""
     by = f"signed by {signer.id} at {when}" if signer else "not signed"
-    return printing.plain(f"{output}: revision {made.revision}\n{made.files} files, {len(made.content):,} bytes, {by}")
+    first = printing.plain(f"{output}: revision {made.revision}")
+    return f"{first}\n{printing.plain(f'{made.files} files, {len(made.content):,} bytes, {by}')}"
 
 
 def _json(made: Packed, output: Path, signer: Signer | None) -> str:

@@ -34,7 +34,7 @@ def show(told: Coverage, rules: Ruleset | None, read: Reading, folder: str = "")
             right=("fired",),
             whole=("rule", "code"),
         )
-    print(printing.plain(f"\n{told.records:,} records with a decision, {_when(told.first_ns)} to {_when(told.last_ns)}"))
+    print(f"\n{told.records:,} records with a decision, {_when(told.first_ns)} to {_when(told.last_ns)}")
     if read.bad_lines:
         print(f"{read.bad_lines:,} lines of the audit cannot be read")
 

@@ -103,7 +103,7 @@ def show(found: Report, read: Reading, rule: str | None) -> None:
         for (name, verb, code), each in _ordered(found):
             if each.example is not None:
                 said = f': "{each.message}"' if each.message else ""
-                print(printing.plain(f"  {name} {SAYS[verb]} {code}{said}:{each.example.sentence()}"))
+                print(printing.plain(f"  {name} {SAYS[verb]} {code}{said}:") + each.example.sentence())
         print("\nNew is what nothing else refused. To switch a rule on, in mcp/facts/data.yaml:")
         for name in found.rules:
             print(printing.plain(f"  rules: {{{name}: {{enforcement: enforce}}}}"))

@@ -93,7 +93,7 @@ def show(found: Report, read: Reading, by: By) -> None:
         print("Examples")
         for kind in KINDS:
             for (_, rule), example in sorted(each for each in found.examples.items() if each[0][0] == kind):
-                print(printing.plain(f"  {kind}, {rule}:{example.sentence()}"))
+                print(printing.plain(f"  {kind}, {rule}:") + example.sentence())
         print()
     for line in summary(found, read):
         print(printing.plain(line))

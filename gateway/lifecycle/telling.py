@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.lifecycle.printing import plain
 from gateway.model import Json, JsonObject
 
 
@@ -25,8 +26,9 @@ class Example:
         )
 
     def sentence(self) -> str:
-        """In two lines that are set in below their heading: who did what, and where the audit has it."""
-        return f"\n    {self.subject}, {self.method} {self.item}\n    {when(self.time_ns)} decision {self.decision_id}"
+        """In two lines that are set in below their heading: who did what, and where the audit has it. To be printed as it is."""
+        lines = (f"    {self.subject}, {self.method} {self.item}", f"    {when(self.time_ns)} decision {self.decision_id}")
+        return "".join(f"\n{plain(line)}" for line in lines)
 
     def members(self) -> JsonObject:
         return {

@@ -117,7 +117,7 @@ def _escaped(text: str) -> str:
     """Names come from backends: nothing of them is markup. What calls somebody or becomes a link without any is shown as code,
     where no backslash would help.
     """
-    said = plain(text).replace("\n", " ")
+    said = plain(text)
     if _LIVE.search(unicodedata.normalize("NFKC", said)):
         return f"`{said.replace('`', chr(39)).replace('|', '/')}`"
     return "".join(f"\\{each}" if each in "\\|`*_<>[]#~!" else each for each in said)

@@ -3,11 +3,12 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from gateway.lifecycle.catalog.words import quoted
 from gateway.lifecycle.conditions.rules import Rules
 from gateway.lifecycle.explain.answer import Explanation, Said
 from gateway.lifecycle.explain.nearby import phase
 from gateway.lifecycle.explain.question import Recorded
-from gateway.lifecycle.printing import plain
+from gateway.lifecycle.printing import inert, plain
 from gateway.model import Json, JsonObject
 from gateway.policy.bundle import same_contents
 
@@ -122,11 +123,16 @@ def headline(given: JsonObject) -> str:
     method = action.get("name") if isinstance(action, dict) else ""
     phase = action.get("phase") if isinstance(action, dict) else ""
     item = resources[0].get("id") or resources[0].get("uri") or resources[0].get("public_name") if resources else "nothing"
-    what = f"{len(resources)} items" if phase == "list" else str(item)
+    what = f"{len(resources)} items" if phase == "list" else _name(str(item))
     groups = who.get("groups")
     held = ", ".join(str(group) for group in groups) if isinstance(groups, list) and groups else "no groups"
     late = " (its result)" if phase == "result" else ""
     return f"{method} {what}{late}  for {who.get('type', '')} {who.get('id', '')} ({held})"
+
+
+def _name(item: str) -> str:
+    """A caller may ask for anything: what would read on as part of the sentence stands in quotes."""
+    return item if all(each.isprintable() and each not in ' "' for each in item) else quoted(item)
 
 
 def _said(label: str, said: Sequence[Said], folder: str) -> Iterator[str]:
@@ -158,7 +164,7 @@ def _folded(shown: Sequence[str]) -> list[str]:
         else:
             below = " " * INDENT
             folded += textwrap.wrap(line, INDENT + LINE, subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
-    return folded
+    return [inert(line) for line in folded]
 
 
 def _line(label: str, text: str) -> str:

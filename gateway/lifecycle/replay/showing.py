@@ -1,7 +1,6 @@
 """A report of a replay, for a reader and for a machine."""
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from gateway.lifecycle import printing
@@ -9,6 +8,7 @@ from gateway.lifecycle.recorded import Reading
 from gateway.lifecycle.replay.compare import KINDS, Kind
 from gateway.lifecycle.replay.run import Example, Report
 from gateway.lifecycle.replay.traffic import Traffic
+from gateway.lifecycle.telling import when
 from gateway.model import Json, JsonObject
 
 MOST_ROWS = 20  # of a table; JSON has all
@@ -29,7 +29,8 @@ def show(report: Report, traffic: Traffic, read: Reading) -> None:
         printing.table(("what", "for", "decisions"), _by_subject(report), right=("decisions",), last="Examples")
         for examples in report.examples.values():
             for example in examples[:1]:
-                print(printing.plain(_sentence(example)))
+                for line in _sentence(example):
+                    print(printing.plain(line))
         print()
     for line in summary(report, traffic, read):
         print(printing.plain(line))
@@ -38,20 +39,21 @@ def show(report: Report, traffic: Traffic, read: Reading) -> None:
 def summary(report: Report, traffic: Traffic, read: Reading) -> list[str]:
     """What was compared, what came of it, and what nobody can know: each with its number."""
     base = "the recorded answers" if report.base == "recorded" else report.base
-    shared = "questions that differ only in what no rule reads have one answer"
+    shared = ["questions that differ only in what no rule reads have one answer"]
     if report.base != "recorded":
-        shared += ",\n  and a question that both sets answer by the same rules is asked once"
+        shared = [f"{shared[0]},", "  and a question that both sets answer by the same rules is asked once"]
     speed = f"{report.replayed / report.duration_s:,.0f}/s" if report.duration_s else "at once"
     lines = [
         f"{report.replayed:,} of {traffic.decisions:,} recorded decisions put to {report.candidate}, compared with {base}",
         f"{report.asked:,} different questions (equal ones within 10 s count as one), {speed}",
-        f"OPA was asked {report.evaluated:,} times: {shared}",
+        f"OPA was asked {report.evaluated:,} times: {shared[0]}",
+        *shared[1:],
         f"{report.differing:,} decisions would differ"
         + "".join(f", {report.kinds[kind]:,} {kind}" for kind in KINDS if report.kinds[kind]),
     ]
     if report.unknown:
         by = ", ".join(f"{rule} ({count:,})" for rule, count in report.unknown_by_rule.most_common(5))
-        lines.append(f"{report.unknown:,} decisions cannot be told, for rules judge what was recorded as stand-ins:\n  {by}")
+        lines += [f"{report.unknown:,} decisions cannot be told, for rules judge what was recorded as stand-ins:", f"  {by}"]
     if report.without_answer:
         lines.append(f"{report.without_answer:,} decisions have no recorded answer: name a base with --against")
     for reason, count in traffic.missing.most_common():
@@ -91,13 +93,12 @@ def _by_subject(report: Report) -> list[tuple[str, str, str]]:
     ]
 
 
-def _sentence(example: Example) -> str:
+def _sentence(example: Example) -> tuple[str, ...]:
     question, difference = example.question, example.difference
-    when = datetime.fromtimestamp(question.time_ns / 1e9, UTC)
     return (
-        f"  {difference.kind}: {question.subject}, {question.action} {difference.item}\n"
-        f"    {difference.before} → {difference.after}\n"
-        f"    {when:%Y-%m-%d %H:%M:%S} decision {question.decision_id}"
+        f"  {difference.kind}: {question.subject}, {question.action} {difference.item}",
+        f"    {difference.before} → {difference.after}",
+        f"    {when(question.time_ns)} decision {question.decision_id}",
     )
 
 

@@ -7,7 +7,7 @@ from gateway.lifecycle.access.showing import Rows, as_markdown, lines_of_csv
 FORMULAS = {
     "plain": ("=1", "'=1"),
     "a title of the window behind it": ("=\x1b]0;x\x07", "'= ]0;x "),
-    "behind a line": ("\n=1", '"\'\n=1"'),
+    "behind a line": ("\n=1", "\\n=1"),
     "behind a blank": (" =1", "' =1"),
     "behind a tab": ("\t=1", "' =1"),
     "wide": ("\uff1d1", "'\uff1d1"),
