@@ -70,27 +70,34 @@ def search(pattern: str, text: str) -> bool:
         raise Unjudgeable("no text") from error
 
 
+def compiling(pattern: str) -> int:
+    """Steps that the first search costs: RE2 takes up to 8 ms for what is repeated or a class of Unicode, until it gives up."""
+    if pattern in _programs:
+        return 0
+    return 1_000 if "{" in pattern or "\\p" in pattern.lower() else 10 + len(pattern)
+
+
 def _searched(pattern: str, text: str) -> bool:
     spend = spending.get().spend
-    spend(1)
-    if len(text) > LONG_TEXT:  # at worst RE2 tries all of the program at every character
-        spend(len(text) * _program(pattern).programsize >> 12)
+    spend(1 + compiling(pattern))
+    spend(len(text) * _program(pattern).programsize >> 12)  # at worst RE2 tries all of the program at every character
     return search(pattern, text)
 
 
-_programs: dict[str, Any] = {}
+_programs: dict[str, Any] = {}  # None: it is none to RE2
 
 
 def _program(pattern: str) -> Any:
-    program = _programs.get(pattern)
-    if program is None:
-        try:
-            program = re2.compile(pattern, _options)
-        except re2.error as error:
-            raise Unjudgeable(f"pattern {pattern[:80]!r}") from error
+    if pattern not in _programs:
         if len(_programs) >= 4_096:
             _programs.clear()
-        _programs[pattern] = program
+        try:
+            _programs[pattern] = re2.compile(pattern, _options)
+        except re2.error:
+            _programs[pattern] = None
+    program = _programs.get(pattern)
+    if program is None:
+        raise Unjudgeable(f"pattern {pattern[:80]!r}")
     return program
 
 

@@ -6,7 +6,7 @@ JSON Schema lets strange members pass unless it is told otherwise, and backends 
 from collections.abc import Container, Iterator
 
 from gateway.model import Json, JsonObject
-from gateway.policy.schema_keywords import Unjudgeable, search
+from gateway.policy.schema_keywords import Unjudgeable, compiling, search
 
 MAX_STEPS = 2_000  # schemas looked at for one question
 MAX_LOOKS = 20_000  # of one schema for one member; 1 µs each, as a pattern takes for one name
@@ -81,7 +81,9 @@ class _Walk:
         said = list(self._all(schemas))
         if isinstance(value, dict):
             free = bool(at) and not any("properties" in each or each.get("additionalProperties") is False for each in said)
-            looks = len(said) + sum([len(each) for said_of in said if isinstance(each := said_of.get("patternProperties"), dict)])
+            patterns = [pattern for each in said if isinstance(kept := each.get("patternProperties"), dict) for pattern in kept]
+            looks = len(said) + len(patterns)
+            self._look(sum(map(compiling, patterns)))
             for name, member in value.items():
                 self._look(looks)
                 speaking = [schema for each in said for schema in _of_member(each, name)]

@@ -132,8 +132,17 @@ HOSTILE: dict[str, tuple[Any, Json]] = {
     ),
     "failures that tell of the value": ({"anyOf": [{"type": "string"}] * 3_000}, ["x"] * 3_000),
     "what was not evaluated": ({"allOf": [{"contains": {}}] * 10, "unevaluatedItems": False}, list(range(50_000))),
+    "a long pattern for many short texts": ({"items": {"pattern": "^(x|y){100}"}}, ["xy" * 100] * 2_000),
     "a pattern of a thousand steps": ({"items": {"pattern": "(x.?){500}y"}}, ["xabx" * 500_000]),
 }
+
+
+def test_patterns_that_are_slow_to_compile_are_not_compiled_on_the_event_loop() -> None:
+    schema: JsonObject = {"anyOf": [{"pattern": f"(a{n}|b){{100}}"} for n in range(20)]}
+    value = "ab" * 3
+    with pytest.raises(TakesLong):
+        compiled(schema).prompt(value)
+    assert [compiled(schema).valid(value), compiled(schema).prompt(value)] == [False, False]
 
 
 @pytest.mark.parametrize("case", HOSTILE)

@@ -75,6 +75,8 @@ def test_members_looked_up_in_many_schemas_or_patterns_are_unknown_as_a_whole() 
     members: JsonObject = {f"xx{n}": 0 for n in range(5_000)}
     assert unknown_arguments({"allOf": [{"minProperties": n} for n in range(100)]}, members) == ("",)
     assert unknown_arguments({"patternProperties": {f"x{n}y": {} for n in range(100)}}, members) == ("",)
+    slow: JsonObject = {f"[\\pL{n}]{{60}}": {} for n in range(100)}
+    assert unknown_arguments({"patternProperties": slow}, {"a": 1}) == ("",)
     texts: JsonObject = {"a": ["x"] * 90_000}
     assert unknown_arguments({"allOf": [{"properties": {"a": {"type": "array", "items": TEXT}}}]}, texts) == ()
 
