@@ -18,6 +18,7 @@ from gateway.policy.extract import declarations, extracted
 
 SOON_LINES = 20_000  # after a decision's own line: a shadow answers within seconds
 ALIKE = 0.8  # of difflib's ratio: ids of one backend begin alike, and are not meant for that
+MEANT = "did you mean "
 ISSUER = "urn:mcp-gateway:explained"  # where nobody says who vouches for the subject
 
 
@@ -84,6 +85,12 @@ def question(asked: Hypothesis, facts: Json, time_ns: int) -> tuple[JsonObject, 
     return given, notes
 
 
+def parted(notes: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which name may be meant, as one wants to know before the answer for the other; and the rest."""
+    meant = tuple(each for each in notes if each.startswith(MEANT))
+    return meant, tuple(each for each in notes if each not in meant)
+
+
 def from_file(path: Path) -> JsonObject:
     """The input in a JSON file: the document `{"input": …}`, or what is in it. Raises `Unanswerable`."""
     try:
@@ -146,7 +153,7 @@ def _resource(asked: Hypothesis, facts: Json) -> tuple[Resource, tuple[str, ...]
     if not isinstance(fingerprint, str):
         fingerprint = None
         notes = (f"the facts hold no reviewed definition of {asked.name}: it is asked about without a fingerprint",)
-        notes += tuple(f"did you mean {id}?" for id in meant)
+        notes += tuple(f"{MEANT}{id}?" for id in meant)
     by_uri = asked.type == "resource"
     return (
         Resource(

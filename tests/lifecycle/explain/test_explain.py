@@ -183,6 +183,15 @@ def test_a_name_that_the_facts_do_not_know_is_told_with_one_that_is_alike() -> N
     ]
 
 
+def test_the_name_that_may_be_meant_stands_before_the_answer_for_the_other() -> None:
+    lines = run("--policies", str(ROOT), "--group", "crm_admins", "--tool", "crm__delete_custmer", code=1).splitlines()
+    assert lines[:2] == [
+        "  note         did you mean crm__delete_customer?",
+        "HIDDEN  tools/call crm__delete_custmer  for user somebody (crm_admins)",
+    ]
+    assert [line for line in lines[2:] if "did you mean" in line] == []
+
+
 def test_rules_that_observe_and_waivers_are_told_and_have_no_effect(tmp_path: Path) -> None:
     facts = """
 version: 1
