@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from gateway.lifecycle import printing
 from gateway.lifecycle.coverage import REFUSING, Coverage, Spoken, Tally
 from gateway.lifecycle.recorded import Reading
 from gateway.lifecycle.ruleset import Ruleset, Voice
+from gateway.lifecycle.telling import when
 from gateway.model import Json, JsonObject
 
 MOST_BESIDE = 3
@@ -99,7 +99,7 @@ def _beside(tally: Tally) -> str:
 
 
 def _when(time_ns: int) -> str:
-    return f"{datetime.fromtimestamp(time_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S}" if time_ns else "?"
+    return when(time_ns) if time_ns else "?"
 
 
 def _name(spoken: Spoken) -> JsonObject:

@@ -112,6 +112,20 @@ def test_without_policies_the_command_needs_no_opa(tmp_path: Path, monkeypatch: 
     assert "6 records with a decision, 1970-01-01 00:00:00" in shown.output
 
 
+@pytest.mark.parametrize("far_ns", [10**18 * 999, 10**400])
+def test_a_record_of_no_time_that_there_is_and_one_that_forges_lines_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, far_ns: int
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    forged = {**A, "rule": "::error file=x::y", "code": "no\n::error::z"}
+    record = {**REFUSED_BY_ONE, "time_ns": far_ns, "denials": [B, forged]}
+    audit = written(tmp_path / "audit", [], more=[json.dumps(record)])
+    done = CliRunner().invoke(app, ["policy", "coverage", "--audit", str(audit)])
+    assert (done.exit_code, done.exception) == (0, None)
+    assert f"1 records with a decision, {far_ns} to {far_ns}" in done.output
+    assert not [line for line in done.output.splitlines() if line.lstrip().startswith("::")]
+
+
 def test_a_rule_that_only_observed_is_told_apart_and_no_name_or_place_is_broken_in_a_hundred_columns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
