@@ -17,6 +17,8 @@ from gateway.policy import document
 from gateway.policy.extract import declarations, extracted
 
 SOON_LINES = 20_000  # after a decision's own line: a shadow answers within seconds
+ID_CHARS = 32  # of a decision's id
+MIN_BEGINNING = 6  # of its characters that may stand for it
 ALIKE = 0.8  # of difflib's ratio: ids of one backend begin alike, and are not meant for that
 MEANT = "did you mean "
 ISSUER = "urn:mcp-gateway:explained"  # where nobody says who vouches for the subject
@@ -106,8 +108,13 @@ def from_file(path: Path) -> JsonObject:
 
 
 def recorded(decision_id: str, folder: Path) -> Recorded:
-    """What the audit says of a decision, and what a shadow said of it. Raises `Unanswerable` and `NoAudit`."""
+    """What the audit says of a decision, and what a shadow said of it. The first characters of its id do, where they suffice.
+
+    Raises `Unanswerable` and `NoAudit`.
+    """
     read = Reading()
+    if MIN_BEGINNING <= len(decision_id) < ID_CHARS:
+        decision_id = _whole(decision_id, folder)
     found: Recorded | None = None
     shadows: list[JsonObject] = []  # they stand before or after it: the call may have taken its time
     wanted_until = sys.maxsize
@@ -122,6 +129,20 @@ def recorded(decision_id: str, folder: Path) -> Recorded:
         return replace(found, shadows=tuple(shadows))
     bad = f" ({read.bad_lines} of them could not be read)" if read.bad_lines else ""
     raise Unanswerable(f"{folder}: no decision {decision_id} in {read.lines} lines of {read.files} files{bad}")
+
+
+def _whole(beginning: str, folder: Path) -> str:
+    """The only id that begins so, or `beginning` itself where there is none."""
+    found = {
+        id: None
+        for record in records(folder, Reading())
+        for one in _objects(record.get("decisions"))
+        if (id := _text(one, "decision_id")) is not None and id.startswith(beginning)
+    }
+    if len(found) > 1:
+        some = ", ".join(list(found)[:3])
+        raise Unanswerable(f"{folder}: {len(found)} decisions begin with {beginning}: {some} …; give more of the id")
+    return next(iter(found), beginning)
 
 
 def _decided(record: JsonObject, decision_id: str) -> Recorded | None:

@@ -278,6 +278,17 @@ def test_a_decision_whose_question_was_not_kept_says_what_is_missing(tmp_path: P
     assert "mcp/servers/deploy/scopes.rego:16" in told
 
 
+def test_the_first_characters_of_an_id_do_where_they_suffice(tmp_path: Path) -> None:
+    denial = {"rule": "servers/deploy/scopes", "code": "scope_missing", "message": "deploying needs a scope"}
+    ids = ["d0953926" + "0" * 24, "d0953927" + "0" * 24]
+    lines = [json.dumps(record({"decision_id": id, "phase": "request", "revision": f"of {id}"}, denials=[denial])) for id in ids]
+    folder = audit(tmp_path / "audit", "\n".join(lines))
+    whole, short = (run(id, "--audit", str(folder), "--policies", str(ROOT), code=1) for id in (ids[0], "d0953926"))
+    assert short == whole
+    both = run("d09539", "--audit", str(folder), "--policies", str(ROOT), code=2)
+    assert f"2 decisions begin with d09539: {ids[0]}, {ids[1]} …; give more of the id" in both.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
