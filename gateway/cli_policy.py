@@ -143,9 +143,7 @@ def _copy(source: str, folder: Path | None, *, as_json: bool) -> None:
 @policy.command("check")
 def check_command(  # noqa: PLR0913, PLR0917 — an argument for each option
     folder: Folder = Path(),
-    rule: Annotated[
-        str | None, typer.Option("--rule", help="only this one, quickly: org/RULE or servers/BACKEND/RULE")
-    ] = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="only this one, quickly: org/RULE or servers/BACKEND/RULE")] = None,
     without: Annotated[list[str] | None, typer.Option("--without", help="leave this check out (may be repeated)")] = None,
     beside: Annotated[list[str] | None, typer.Option("--beside", help="a further folder of Rego that is in no bundle")] = None,
     facts: Annotated[Path | None, typer.Option("--facts", help="a folder or a bundle: the facts, where they live apart")] = None,

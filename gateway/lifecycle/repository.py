@@ -84,7 +84,7 @@ def policy_source(folder: Path, schemas: Path | None = None, facts: Path | None 
     `facts`: a folder or a bundle of them, where they live apart. Raises `PolicyRejected` for a folder that cannot hold one.
     """
     whole = (folder / POLICIES).is_dir()
-    if folder.is_dir() and not whole and not (folder / "mcp").is_dir():
+    if facts is None and folder.is_dir() and not whole and not (folder / "mcp").is_dir():
         inside = _inside(folder)
         remedy = f"name the repository, {inside}" if inside is not None else "name a policy repository or a bundle"
         raise PolicyRejected((Finding("", 0, f"{folder} holds no policies: {remedy}"),))
