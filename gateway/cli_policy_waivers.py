@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +41,7 @@ def waivers_command(
         raise failed("--fail-on unused: only the audit tells; name its folder with --audit")
     read = Reading()
     try:
-        source = replace(policy_source(policies), facts=facts)
+        source = policy_source(policies, facts=facts)
         found = waivers(reviewed(source), _records(audit, read), time.time_ns())
     except PolicyRejected as rejected:
         raise failed(str(rejected)) from rejected
