@@ -136,21 +136,7 @@ def linked(view: View, public_uri: str) -> Resource:
             type="resource", backend=backend, uri=uri, public_name=public_uri, template=template.name if template else None
         )
     known = listed(item)
-    return known if template is None else _with_template(known, template.name)
-
-
-def _with_template(resource: Resource, template: str) -> Resource:
-    return Resource(
-        type=resource.type,
-        public_name=resource.public_name,
-        backend=resource.backend,
-        uri=resource.uri,
-        id=resource.id,
-        listed=True,
-        template=template,
-        annotations=resource.annotations,
-        fingerprint=resource.fingerprint,
-    )
+    return known if template is None else replace(known, template=template.name)
 
 
 def _listed_resource(view: View, resource: Resource) -> Item | None:

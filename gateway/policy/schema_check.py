@@ -156,8 +156,3 @@ def _muted(value: Json, budget: Budget) -> Json:
         budget.spend(len(value) // 8)
         return _List([_muted(entry, budget) for entry in value])
     return _Text(value) if isinstance(value, str) and len(value) > LONG_TEXT else value
-
-
-def result_valid(schema: Json, structured: Json) -> bool:
-    """Whether a tool's structured result satisfies its `outputSchema`, once and without keeping anything."""
-    return compiled(schema).valid(structured)
