@@ -8,16 +8,15 @@ from gateway.catalog.items import read_items
 from gateway.catalog.merge import Catalog, part_of
 from gateway.catalog.surface import SurfaceSpec, View, view
 from gateway.exchange.draft import Draft
-from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.links import MOST_LINKS, judged
-from gateway.exchange.memory import ListMemory, Redactors, Validators
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.standing import Standings
 from gateway.exchange.target import resolve
 from gateway.model import Caller, Identity, Json, JsonObject, Listing, Message, Subject
 from gateway.policy.contract import VERSION_1
-from gateway.ports import Audit, Backends, Catalogs, Decider, Limiter, Meter, Verdict
+from gateway.ports import Verdict
 from gateway.wire.methods import find
+from tests.exchange.ports import ports
 
 CALLER = Caller(Subject("user", Identity("urn:keys", "ada"), "api_key"), None, "127.0.0.1")
 CALL = Message("modern", "2026-07-28", "tools/call", {"name": "crm__act", "arguments": {}}, id=1)
@@ -59,23 +58,7 @@ class World:
         return [each["uri"] for each in result["content"]]
 
     def ports(self) -> Ports:
-        absent = cast(Any, None)
-        return Ports(
-            decider=cast(Decider, self),
-            backends=cast(Backends, absent),
-            catalogs=cast(Catalogs, absent),
-            limiter=cast(Limiter, absent),
-            audit=cast(Audit, absent),
-            meter=cast(Meter, self),
-            memory=ListMemory(),
-            list_turns=asyncio.Semaphore(4),
-            kept_lists=KeptLists(),
-            redactors=Redactors(b"k" * 32),
-            validators=Validators(),
-            standings=Standings(lambda caller, surface: True, lambda: self.revision),
-            server_info={},
-            cursor_key=b"c",
-        )
+        return ports(self, Standings(lambda caller, surface: True, lambda: self.revision))
 
 
 def surface(*templates: str) -> View:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -12,10 +12,8 @@ from gateway.adapters.limits import MemoryLimiter
 from gateway.catalog.surface import View
 from gateway.errors import BackendFailed, Kind, Refusal
 from gateway.exchange.draft import Draft
-from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.listen import Listener, Listeners, changes, listened
-from gateway.exchange.memory import ListMemory, Redactors, Validators
-from gateway.exchange.parts import Exchange, Ports
+from gateway.exchange.parts import Exchange
 from gateway.exchange.pipeline import run
 from gateway.exchange.standing import Standings
 from gateway.exchange.subscribing import subscribed
@@ -23,8 +21,9 @@ from gateway.exchange.target import Target
 from gateway.model import Caller, Change, Identity, Json, JsonObject, Message, Notice, Reply, Resource, Subject
 from gateway.policy.contract import VERSION_1
 from gateway.policy.extract import Extractions
-from gateway.ports import Audit, Backends, Catalogs, Decider, Meter, Session, Verdict
+from gateway.ports import Session, Verdict
 from gateway.wire.methods import Method
+from tests.exchange.ports import ports
 
 CALLER = Caller(Subject("user", Identity("urn:keys", "ada"), "api_key"), None, "127.0.0.1")
 VIEW = View("default", ("crm",), {})
@@ -47,22 +46,7 @@ class World:
         self.looks.set()
         self.standings = Standings(lambda caller, surface: surface not in self.revoked, lambda: "r1")
         self.revoked: set[str] = set()
-        self.ports = Ports(
-            decider=cast(Decider, self),
-            backends=cast(Backends, self),
-            catalogs=cast(Catalogs, self),
-            limiter=MemoryLimiter(),
-            audit=cast(Audit, self),
-            meter=cast(Meter, self),
-            memory=ListMemory(),
-            list_turns=asyncio.Semaphore(4),
-            kept_lists=KeptLists(),
-            redactors=Redactors(b"k" * 32),
-            validators=Validators(),
-            standings=self.standings,
-            server_info={"name": "gateway"},
-            cursor_key=b"k" * 32,
-        )
+        self.ports = ports(self, self.standings, limiter=MemoryLimiter())
 
     # as decider
     revision = "r1"

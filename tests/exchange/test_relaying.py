@@ -10,9 +10,7 @@ import pytest
 from gateway.catalog.merge import Catalog, part_of
 from gateway.catalog.surface import SurfaceSpec, View, view
 from gateway.errors import Refusal
-from gateway.exchange.kept_lists import KeptLists
 from gateway.exchange.listen import Listeners
-from gateway.exchange.memory import ListMemory, Redactors, Validators
 from gateway.exchange.parts import Exchange, Ports
 from gateway.exchange.pipeline import run
 from gateway.exchange.standing import Standings
@@ -33,8 +31,9 @@ from gateway.model import (
 )
 from gateway.policy.contract import VERSION_1
 from gateway.policy.extract import Extractions
-from gateway.ports import Audit, Backends, Catalogs, Decider, Limiter, Meter, Verdict
+from gateway.ports import Verdict
 from gateway.wire.methods import find
+from tests.exchange.ports import ports
 
 CALLER = Caller(Subject("user", Identity("urn:keys", "ada"), "api_key"), None, "127.0.0.1")
 TOOL = Item("crm", "tool", "act", "crm__act", "crm__act", {"name": "crm__act", "inputSchema": {"type": "object"}}, "sha256:0")
@@ -127,22 +126,7 @@ class World:
     exchange = denial = obligation = fired = decision = undecided = backend = counted
 
     def ports(self) -> Ports:
-        return Ports(
-            decider=cast(Decider, self),
-            backends=cast(Backends, self),
-            catalogs=cast(Catalogs, self),
-            limiter=cast(Limiter, self),
-            audit=cast(Audit, self),
-            meter=cast(Meter, self),
-            memory=ListMemory(),
-            list_turns=asyncio.Semaphore(4),
-            kept_lists=KeptLists(),
-            redactors=Redactors(b"k" * 32),
-            validators=Validators(),
-            standings=self.standings,
-            server_info={"name": "gateway"},
-            cursor_key=b"c",
-        )
+        return ports(self, self.standings)
 
     async def changed(self, *obligations: JsonObject) -> None:
         """Another policy is in force, and what is open was judged by it."""
