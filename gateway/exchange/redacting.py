@@ -40,13 +40,8 @@ async def result(
         return Redacted(value)
     if fits is None:
         return await _done(turns, partial(redactor.result, value), size_bytes)
-    with suppress(TakesLong):
-        if size_bytes <= LOOP_BYTES:
-            outcome = redactor.result(value, fits.prompt, steps=LOOP_STEPS)
-            if not outcome.spent:
-                return outcome
-    async with turns:
-        return await asyncio.to_thread(redactor.result, value, fits.valid)
+    here, there = partial(redactor.result, value, fits.prompt), partial(redactor.result, value, fits.valid)
+    return await _done(turns, here, size_bytes, there)
 
 
 async def error(turns: asyncio.Semaphore, redactor: Redactor, value: JsonObject) -> Redacted:
@@ -80,10 +75,14 @@ def _in_turn(owed: Sequence[tuple[Redactor, Item]], steps: int) -> list[Redacted
     return outcomes
 
 
-async def _done(turns: asyncio.Semaphore, redact: Callable[..., Redacted], size_bytes: int) -> Redacted:
+async def _done(
+    turns: asyncio.Semaphore, here: Callable[..., Redacted], size_bytes: int, there: Callable[..., Redacted] | None = None
+) -> Redacted:
+    """`here` is tried on the event loop; `there`, if it is another, is for the thread."""
     if size_bytes <= LOOP_BYTES:
-        outcome = redact(steps=LOOP_STEPS)
-        if not outcome.spent:
-            return outcome
+        with suppress(TakesLong):
+            outcome = here(steps=LOOP_STEPS)
+            if not outcome.spent:
+                return outcome
     async with turns:
-        return await asyncio.to_thread(redact, steps=MAX_STEPS)
+        return await asyncio.to_thread(there or here, steps=MAX_STEPS)
